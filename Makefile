@@ -1,0 +1,35 @@
+# The station's commands. `make` alone lists them.
+
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench clean setup setup-test
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+setup: ## Install what is missing: apt packages, .venv
+	@requirements/setup.sh base
+
+setup-test:
+	@requirements/setup.sh test
+
+# One line and exec: the supervisor is make's direct child. make hands on SIGTERM; a SIGINT to make
+# alone, or the end of make, the supervisor finds out itself (BROADCASTER_FOLLOW_PARENT).
+run: setup ## Set up if needed, then run the station in the foreground (Ctrl-C ends it)
+	@exec env BROADCASTER_FOLLOW_PARENT=1 $(PYTHON) -m broadcaster run
+
+test: setup-test lint ## Set up if needed, then lint and run every test
+	@exec $(PYTHON) -m pytest
+
+lint: setup-test ## Style, formatting and types
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+
+bench: setup-test ## Measure what idle costs against plain FFmpeg
+	@exec $(PYTHON) benchmarks/idle_cost.py
+
+clean: ## Remove .venv, var (state and caches) and what the tools left
+	@rm -rf .venv var build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,85 @@
+"""The ``broadcaster`` command: ``run`` becomes the supervisor, ``check`` looks and reports.
+
+In front of the signal path. Everything but argparse is imported when it is needed, so that
+``--help`` answers at once; it must never import a codec or the settings at the top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from broadcaster import __version__
+from broadcaster.errors import BroadcasterError, ConfigError
+
+EXIT_CHECK_FAILED = 1
+EXIT_CANNOT_START = 2
+"""The settings cannot be used or a port is taken; argparse uses 2 for bad arguments as well."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    if arguments.command == "check":
+        return _check(arguments.config, arguments.json)
+    return _run(arguments.config)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="broadcaster",
+        description="Keep a live broadcast of a talking presenter on air around the clock.",
+    )
+    parser.add_argument("--version", action="version", version=f"broadcaster {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="go on air, in the foreground, until SIGINT or SIGTERM")
+    check = commands.add_parser("check", help="tell whether the station will work on this machine")
+    for command in (run, check):
+        command.add_argument(
+            "--config",
+            type=Path,
+            metavar="FILE",
+            help="settings (default: $BROADCASTER_CONFIG, then config/broadcaster.yaml)",
+        )
+    check.add_argument("--json", action="store_true", help="findings as one line of JSON")
+    return parser
+
+
+def _run(config: Path | None) -> int:
+    from broadcaster.settings.load import load_settings  # noqa: PLC0415 (see the module's text)
+    from broadcaster.supervisor.main import run_station  # noqa: PLC0415
+
+    try:
+        return run_station(load_settings(config))
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            _complain(line)
+    except BroadcasterError as error:
+        _complain(str(error))
+    return EXIT_CANNOT_START
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"broadcaster: {line}\n")
+
+
+def _check(config: Path | None, as_one_json: bool) -> int:
+    from broadcaster.checks.finding import as_json, as_text  # noqa: PLC0415
+    from broadcaster.checks.station import check_station  # noqa: PLC0415
+
+    findings = []
+    for finding in check_station(config):
+        findings.append(finding)
+        if not as_one_json:
+            _say(as_text([finding]))
+    if as_one_json:
+        _say(as_json(findings))
+    failed = any(finding.level == "fail" for finding in findings)
+    return EXIT_CHECK_FAILED if failed else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

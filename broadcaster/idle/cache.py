@@ -1,0 +1,43 @@
+"""Where encoded loops lie on disk, by content and settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import av
+
+from broadcaster.formats import EncodeFormat
+
+ENCODE_REVISION = 1
+"""Raise it when the bytes that encoding makes change."""
+
+
+def content_hash(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def loop_key(fmt: EncodeFormat, **content: Any) -> str:  # noqa: ANN401
+    """The name of a loop's folder: a hash of what it shows, the format and the codec build."""
+    build = {"revision": ENCODE_REVISION, "libraries": av.library_versions["libavcodec"]}
+    record = {"format": asdict(fmt), "content": content, "build": build}
+    text = json.dumps(record, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def loop_folder(cache: Path, key: str) -> Path:
+    """The folder of a loop."""
+    return cache / "idle" / key
+
+
+def forget_unused(cache: Path, used: set[str]) -> None:
+    """Delete loops that no channel uses any more, and drafts of preparations that were killed."""
+    for folder in (cache / "idle").glob("*"):
+        if folder.name not in used:
+            shutil.rmtree(folder, ignore_errors=True)

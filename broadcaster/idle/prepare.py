@@ -1,0 +1,168 @@
+"""The child that prepares a channel's idle programmes: ``python -m broadcaster.idle.prepare``.
+
+One JSON line on standard output for each programme that became ready, best last: the test card,
+then the clips. It runs at low priority beside a channel that is already on air with the slate;
+it may crash or be killed at any time, and air only keeps what it has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from broadcaster.codec.sound_line import Silence
+from broadcaster.errors import BroadcasterError
+from broadcaster.formats import EncodeFormat
+from broadcaster.idle.cache import content_hash, loop_folder, loop_key
+from broadcaster.idle.clip import decode_clip, loop_order, loop_sound
+from broadcaster.idle.draw import card_sound, draw_card, draw_slate, to_i420
+from broadcaster.idle.encode import encode_pictures, encode_sound
+from broadcaster.idle.loop import EncodedLoop, load_loop, save_loop
+from broadcaster.paths import StatePaths
+from broadcaster.processes import die_with_parent
+from broadcaster.settings.load import read_resolved
+from broadcaster.settings.model import Channel, IdleClip, SettingsModel
+from broadcaster.settings.platforms import load_platforms, plan_encode
+
+NICE = 10
+
+
+class Preparation:
+    """Makes the loops of one channel, or finds them in the cache."""
+
+    def __init__(self, settings: SettingsModel, channel: Channel, fmt: EncodeFormat) -> None:
+        self._settings, self._channel, self._fmt = settings, channel, fmt
+        self._cache = StatePaths(settings.station.state_dir).cache
+        self.used: set[str] = set()
+
+    def _cached(self, key: str, make: Callable[[Path], None]) -> Path:
+        self.used.add(key)
+        folder = loop_folder(self._cache, key)
+        try:
+            load_loop(folder, self._fmt)
+        except BroadcasterError:
+            make(folder)
+        return folder
+
+    def slate_in_memory(self) -> EncodedLoop:
+        """The still card, encoded now."""
+        names = (self._settings.station.name, self._channel.name)
+        still = [to_i420(draw_slate(self._fmt.video, *names))] * self._fmt.gop_ticks
+        packets, sets = encode_pictures(lambda: iter(still), self._fmt)
+        return EncodedLoop("slate", packets, sets, Silence(self._fmt.audio))
+
+    def slate(self) -> Path:
+        """The still card, from the cache or put there."""
+
+        def make(folder: Path) -> None:
+            loop = self.slate_in_memory()
+            save_loop(
+                folder, loop.title, [bytes(p) for p in loop.packets], loop.parameter_sets, None
+            )
+
+        names = (self._settings.station.name, self._channel.name)
+        return self._cached(loop_key(self._fmt, slate=names), make)
+
+    def card(self) -> Path:
+        """The moving test card."""
+        audible = self._channel.idle.card_sound
+
+        def make(folder: Path) -> None:
+            pictures = lambda: draw_card(self._fmt, self._channel.name)  # noqa: E731
+            packets, sets = encode_pictures(pictures, self._fmt)
+            sound = encode_sound(card_sound(self._fmt), self._fmt) if audible else None
+            save_loop(folder, "test card", packets, sets, sound)
+
+        return self._cached(loop_key(self._fmt, card=self._channel.name, audible=audible), make)
+
+    def clip(self, clip: IdleClip) -> Path:
+        """One clip as a loop of its own."""
+
+        def make(folder: Path) -> None:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent, suffix=".draft") as scratch:
+                self._make_clip(clip, Path(scratch), folder)
+
+        described = clip.model_dump(mode="json", exclude={"path"})
+        key = loop_key(self._fmt, clip=content_hash(clip.path), how=described)
+        return self._cached(key, make)
+
+    def _make_clip(self, clip: IdleClip, scratch: Path, folder: Path) -> None:
+        limit_s, ffmpeg = self._channel.idle.max_clip_s, self._settings.push.ffmpeg
+        raw = decode_clip(clip, self._fmt, ffmpeg, limit_s, scratch)
+        order = loop_order(len(raw.pictures), clip.mode, self._fmt.gop_ticks)
+        packets, sets = encode_pictures(lambda: (raw.pictures[i] for i in order), self._fmt)
+        forward = int(order.max()) + (0 if clip.mode == "pingpong" else 1)
+        pcm = loop_sound(raw.sound, len(order), max(1, forward), self._fmt)
+        save_loop(folder, clip.path.name, packets, sets, encode_sound(pcm, self._fmt))
+
+    def programme(self, clips: list[Path]) -> Path:
+        """Several clips in turn, as one loop."""
+        if len(clips) == 1:
+            return clips[0]
+
+        def make(folder: Path) -> None:
+            loops = [load_loop(clip, self._fmt) for clip in clips]
+            packets = [bytes(packet) for loop in loops for packet in loop.packets]
+            pcm = np.concatenate([self._pcm(loop) for loop in loops], axis=1)
+            title = ", ".join(loop.title for loop in loops)
+            sound = encode_sound(pcm, self._fmt)
+            save_loop(folder, title, packets, loops[0].parameter_sets, sound)
+
+        return self._cached(loop_key(self._fmt, programme=[c.name for c in clips]), make)
+
+    def _pcm(self, loop: EncodedLoop) -> NDArray[np.float32]:
+        return loop.sound.pcm(0, len(loop.packets) * self._fmt.samples_per_tick)
+
+
+def announce(kind: str, folder: Path | None, error: str = "") -> None:
+    """One line for playout."""
+    line = {"kind": kind, "folder": str(folder) if folder else None, "error": error}
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def prepare_channel(settings: SettingsModel, channel: Channel, fmt: EncodeFormat) -> Preparation:
+    """Prepare everything a channel's idle needs, announcing each programme as it becomes ready."""
+    work = Preparation(settings, channel, fmt)
+    announce("card", work.card())
+    ready: list[Path] = []
+    for clip in channel.idle.clips:
+        try:
+            ready.append(work.clip(clip))
+        except (BroadcasterError, OSError) as error:
+            announce("clip", None, f"{clip.path.name}: {error}")
+            continue
+        announce("clips", work.programme(ready))
+    return work
+
+
+def main() -> int:
+    """Prepare every channel named on the command line, or all."""
+    parser = argparse.ArgumentParser(prog="broadcaster.idle.prepare")
+    parser.add_argument("--settings", type=Path, required=True)
+    parser.add_argument("--channel", required=True)
+    arguments = parser.parse_args()
+    die_with_parent()
+    os.nice(NICE)
+    settings = read_resolved(arguments.settings)
+    channel = next(c for c in settings.channels if c.name == arguments.channel)
+    fmt = plan_encode(channel, load_platforms()).format
+    try:
+        prepare_channel(settings, channel, fmt)
+    except (BroadcasterError, OSError) as error:
+        announce("idle", None, str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,92 @@
+"""Every metric of the station, defined once, with unit and labels.
+
+All processes share prometheus-client's multiprocess directory (``PROMETHEUS_MULTIPROC_DIR``, set
+by the supervisor before any role starts); the API serves the sum.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LAG_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.5, 1.0)
+
+ONAIR = Gauge(
+    "broadcaster_onair",
+    "1 while an IDR reached the destination within 3 s",
+    ["channel", "destination"],
+    multiprocess_mode="mostrecent",
+)
+TICK_LAG = Histogram(
+    "broadcaster_tick_lag_seconds", "how late a tick was begun", buckets=LAG_BUCKETS_S
+)
+TICKS = Counter("broadcaster_ticks_total", "ticks sent", ["channel"])
+TICKS_SKIPPED = Counter(
+    "broadcaster_ticks_skipped_total", "ticks of wall time given up by re-anchoring"
+)
+MIXER_SOURCE = Gauge(
+    "broadcaster_mixer_source",
+    "1 for what is on air now (idle, task, slate)",
+    ["channel", "source"],
+    multiprocess_mode="livemostrecent",
+)
+UNDERRUNS = Counter("broadcaster_underruns_total", "times a task ran dry on air", ["channel"])
+PUSH_RESTARTS = Counter(
+    "broadcaster_push_restarts_total",
+    "push processes replaced",
+    ["channel", "destination", "reason"],
+)
+PUSH_PROGRESS_AGE = Gauge(
+    "broadcaster_push_last_progress_age_seconds",
+    "age of the push process's last progress",
+    ["channel", "destination"],
+    multiprocess_mode="livemostrecent",
+)
+PUSH_SESSION_AGE = Gauge(
+    "broadcaster_push_session_age_seconds",
+    "age of the RTMP session on its own timeline",
+    ["channel", "destination"],
+    multiprocess_mode="livemostrecent",
+)
+PUSH_QUEUE_BYTES = Gauge(
+    "broadcaster_push_queue_bytes",
+    "bytes waiting for the push process",
+    ["channel", "destination"],
+    multiprocess_mode="livemostrecent",
+)
+PUSH_DROPPED_TICKS = Counter(
+    "broadcaster_push_dropped_ticks_total",
+    "ticks dropped for a slow destination",
+    ["channel", "destination"],
+)
+AV_SKEW = Gauge(
+    "broadcaster_av_skew_seconds",
+    "sound mixed minus pictures sent, on the channel timeline",
+    ["channel"],
+    multiprocess_mode="livemostrecent",
+)
+ROLE_UP = Gauge(
+    "broadcaster_role_up", "1 while the role runs", ["role"], multiprocess_mode="livemostrecent"
+)
+ROLE_RESTARTS = Counter("broadcaster_role_restarts_total", "restarts of a role", ["role", "reason"])
+PROCESS_PSS = Gauge(
+    "broadcaster_process_pss_bytes",
+    "proportional set size of a role and its children",
+    ["role"],
+    multiprocess_mode="livemostrecent",
+)
+DISK_FREE = Gauge(
+    "broadcaster_disk_free_bytes",
+    "free space for the state directory",
+    ["dir"],
+    multiprocess_mode="livemostrecent",
+)
+TASKS = Counter("broadcaster_tasks_total", "tasks that ended", ["channel", "outcome"])
+TASKS_QUEUED = Gauge(
+    "broadcaster_tasks_queued", "tasks waiting", ["channel"], multiprocess_mode="livemostrecent"
+)
+TASK_SECONDS = Histogram(
+    "broadcaster_task_seconds",
+    "time a task spent in a phase",
+    ["phase"],
+    buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
+)

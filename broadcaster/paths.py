@@ -1,0 +1,73 @@
+"""Where the station keeps what it writes: one folder, ``var`` of the clone or STATE_DIRECTORY."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StatePaths:
+    """The layout of the state directory."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        """Sockets, lock, heartbeat, relay prefix: remade at every start."""
+        return self.root / "run"
+
+    @property
+    def cache(self) -> Path:
+        """Encoded idle loops: may be deleted while the station is stopped."""
+        return self.root / "cache"
+
+    @property
+    def spool(self) -> Path:
+        """Uploads and decoded sound of accepted tasks."""
+        return self.root / "spool"
+
+    @property
+    def database(self) -> Path:
+        """The task store (SQLite, WAL)."""
+        return self.root / "store.sqlite3"
+
+    @property
+    def resolved_settings(self) -> Path:
+        """The settings of this run as JSON (mode 0600, holds stream keys), read by every role."""
+        return self.run / "settings.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor while it lives: one station per state directory."""
+        return self.root / "station.lock"
+
+    @property
+    def playout_socket(self) -> Path:
+        """Control socket of the playout (Unix stream, JSON lines)."""
+        return self.run / "playout.sock"
+
+    @property
+    def doorbell(self) -> Path:
+        """Datagram socket on which the API wakes the studio."""
+        return self.run / "doorbell.sock"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Tick counter that the playout writes and the supervisor reads."""
+        return self.run / "heartbeat"
+
+    @property
+    def metrics(self) -> Path:
+        """prometheus-client's multiprocess directory."""
+        return self.run / "metrics"
+
+    @property
+    def relay(self) -> Path:
+        """Prefix of the embedded relay."""
+        return self.run / "relay"
+
+    def make(self) -> None:
+        """Create the folders, private to the user."""
+        for folder in (self.root, self.run, self.cache, self.spool, self.metrics, self.relay):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,271 @@
+"""One channel on air.
+
+At every tick one picture packet and the sound packets that are due, to all its destinations.
+Nothing upstream can make a tick wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from broadcaster import metrics
+from broadcaster.codec.aac import SoundEncoder
+from broadcaster.codec.x264 import parameter_sets_of
+from broadcaster.condition import Condition
+from broadcaster.formats import AirTick, EncodeFormat, StreamHeaders
+from broadcaster.idle.loop import EncodedLoop
+from broadcaster.idle.timeline import IdleTimeline
+from broadcaster.mixer.mixer import Mixer
+from broadcaster.mixer.source import TaskSource
+from broadcaster.playout.idle_pictures import AHEAD_TICKS, IdlePictures
+from broadcaster.playout.sound_path import SoundPath
+from broadcaster.playout.spoken import SpokenSource
+from broadcaster.playout.task_queue import Emit, TaskQueue
+from broadcaster.playout.video_path import VideoPath
+from broadcaster.timeline.grid import next_grid
+
+PICTURES_BEFORE_START = 2
+"""Idle pictures that must be decoded before a task is decided onto a tick."""
+
+log = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """Where a channel's ticks go: a push destination, or a recorder in a test."""
+
+    def start(self) -> None:
+        """Begin to connect."""
+        ...
+
+    def offer(self, air: AirTick) -> None:
+        """Take one tick; must not block."""
+        ...
+
+    def report(self, now: float) -> dict[str, Any]:
+        """Its state for ``/status``."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Unpublish and end."""
+        ...
+
+
+class ChannelAir:
+    """Everything of one channel inside playout.
+
+    Args:
+        name: the channel.
+        fmt: its format.
+        loop: what is on air first (the slate).
+        fade_ticks: length of picture fades.
+        ahead_ms: how early sound is sent.
+        allow_splice: False encodes everything live.
+        emit: takes task events; must not block.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fmt: EncodeFormat,
+        loop: EncodedLoop,
+        fade_ticks: int,
+        ahead_ms: int,
+        allow_splice: bool,
+        emit: Emit,
+    ) -> None:
+        self.name, self.fmt = name, fmt
+        self.tick = 0
+        self.destinations: list[Sink] = []
+        self._live_sets = parameter_sets_of(fmt)
+        self._gop = fmt.gop_ticks
+        self._fade_ticks = fade_ticks
+        self._timeline = IdleTimeline(loop, self._gop)
+        self._pictures = IdlePictures(self._timeline, self._gop)
+        spliced = allow_splice and loop.parameter_sets == self._live_sets
+        self._video = VideoPath(fmt, self._timeline, self._pictures, spliced)
+        self._mixer = Mixer(fade_ticks, fmt.samples_per_tick)
+        self._sound = SoundPath(fmt, ahead_ms, self._mixer, loop.sound)
+        self._tasks = TaskQueue(name, self._mixer, self._gop, fmt.video.fps, emit)
+        self._commands: deque[Callable[[], None]] = deque()
+        self._next_loop: EncodedLoop | None = None
+        self.idle = Condition("idle", loop.title, "", 0.0)
+        self._ticks_metric = metrics.TICKS.labels(name)
+        self._skew_metric = metrics.AV_SKEW.labels(name)
+        self._source_metrics = {
+            s: metrics.MIXER_SOURCE.labels(name, s) for s in ("idle", "task", "slate")
+        }
+        self._underruns_told = 0
+        if not spliced:
+            self._await_first_picture()
+
+    @property
+    def headers(self) -> StreamHeaders:
+        """The sequence headers of the channel."""
+        return StreamHeaders(self._live_sets.avc_config(), SoundEncoder(self.fmt.audio).config)
+
+    def _await_first_picture(self) -> None:
+        """Before the first tick only: without splicing every picture needs the decoded idle."""
+        self._pictures.want(0)
+        deadline = time.monotonic() + 5.0
+        while not self._pictures.ready(0, 1) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    @property
+    def tick_ready(self) -> bool:
+        """True when the next tick has all it needs; for callers that run faster than the clock."""
+        if not self._video.live and self._mixer.schedule.at(self.tick) is None:
+            return True
+        return self._pictures.ready(self.tick, 1)
+
+    # Commands: called by other threads, done by the tick loop.
+
+    def play(self, task_id: str, pcm: Path, samples: int, from_sample: int) -> str:
+        """Take a task; returns an error for the caller, or nothing."""
+        if self._tasks.holds(task_id):
+            return ""
+        if self._tasks.full:
+            return "busy"
+        if not pcm.is_file() or not 0 <= from_sample < samples:
+            return "no such sound"
+        return self.play_source(SpokenSource(task_id, pcm, samples, from_sample, self.fmt))
+
+    def play_source(self, source: TaskSource) -> str:
+        """Take a task by its source."""
+        self._do(lambda: self._tasks.add(source))
+        return ""
+
+    def interrupt(self, task_id: str | None) -> str | None:
+        """End a task; returns its id, or None when nothing was on air."""
+        answer: list[str | None] = []
+        self._do(lambda: answer.append(self._tasks.interrupt(task_id, self._first_free_tick)))
+        return answer[0] if answer else None
+
+    def show_idle(self, loop: EncodedLoop, now: float) -> None:
+        """Change the idle programme at the next grid tick that nobody has used yet."""
+
+        def change() -> None:
+            if loop.parameter_sets != self._live_sets and self._video.spliced:
+                log.warning(
+                    "headers of %r differ from live ones: everything is coded live", loop.title
+                )
+                self._video.spliced = False
+            self._next_loop = loop
+
+        self.idle = self.idle.entered(loop.title, now, "")
+        self._commands.append(change)
+
+    def idle_failed(self, error: str) -> None:
+        """Note why a programme could not be prepared; what is on air stays."""
+        self.idle = Condition(self.idle.name, self.idle.state, error, self.idle.since)
+
+    def _do(self, command: Callable[[], None], timeout_s: float = 1.0) -> None:
+        done = threading.Event()
+
+        def run() -> None:
+            command()
+            done.set()
+
+        self._commands.append(run)
+        done.wait(timeout_s)
+
+    # The tick.
+
+    @property
+    def _first_free_tick(self) -> int:
+        return self.tick + self._sound.lead_ticks
+
+    def run_tick(self) -> None:
+        """Send the next tick to every destination."""
+        tick = self.tick
+        while self._commands:
+            self._commands.popleft()()
+        self._change_programme()
+        if self._tasks.task_id is not None:
+            self._tasks.decide(self._first_free_tick, self._pictures_ready)
+        audio = self._sound.packets(tick)
+        composition = self._mixer.compose(tick)
+        draw = None
+        if not composition.is_idle:
+            draw = lambda idle: self._mixer.draw(composition, tick, idle)  # noqa: E731
+        last = self._mixer.schedule.last
+        video = self._video.packet(tick, draw, last is not None and last.end > tick)
+        air = AirTick(tick, video, audio, idle=composition.is_idle and not self._video.live)
+        for destination in self.destinations:
+            destination.offer(air)
+        self._account(tick)
+        self.tick = tick + 1
+
+    def _pictures_ready(self, start: int) -> bool:
+        if self._video.live:
+            return True
+        self._pictures.want(start)
+        return self._pictures.ready(start, PICTURES_BEFORE_START)
+
+    def _change_programme(self) -> None:
+        if self._next_loop is None or self._sound.switching:
+            return
+        at = next_grid(self._first_free_tick + AHEAD_TICKS + 2, self._gop)
+        self._timeline.switch(at, self._next_loop)
+        self._sound.switch(at, self._next_loop.sound)
+        self._next_loop = None
+
+    def _account(self, tick: int) -> None:
+        if self._mixer.schedule.last is not None:
+            self._tasks.after(tick, self._fade_ticks)
+        self._ticks_metric.inc()
+        if tick % self._gop == 0:
+            self._tell_metrics(tick)
+
+    def _tell_metrics(self, tick: int) -> None:
+        source = self.source
+        for name, gauge in self._source_metrics.items():
+            gauge.set(1 if name == source else 0)
+        if self._mixer.underruns > self._underruns_told:
+            metrics.UNDERRUNS.labels(self.name).inc(self._mixer.underruns - self._underruns_told)
+            self._underruns_told = self._mixer.underruns
+        mixed_ticks = tick + 1 + self._sound.lead_ticks
+        skew = self._sound.mixed_samples - mixed_ticks * self.fmt.samples_per_tick
+        self._skew_metric.set(skew / self.fmt.audio.sample_rate)
+
+    @property
+    def source(self) -> str:
+        """What is on air: task, idle or slate."""
+        if not self._mixer.idle:
+            return "task"
+        return "slate" if self._timeline.loop_at(self.tick).title == "slate" else "idle"
+
+    def report(self, now: float) -> dict[str, Any]:
+        """The channel for ``/status``; called from another thread."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "task_id": self._tasks.task_id,
+            "played_samples": self._tasks.played_samples(self.tick),
+            "live_video": self._video.live,
+            "ticks": self.tick,
+            "idle": self.idle.report(now),
+            "encoder": {
+                "name": "x264",
+                "idle_path": "spliced" if self._video.spliced else "live",
+                "vbv_lowest": round(self._video.bucket.lowest, 3),
+                "vbv_underflows": self._video.bucket.underflows,
+                "late_pictures": self._video.late_pictures,
+                "note": "",
+            },
+            "destinations": [d.report(now) for d in self.destinations],
+        }
+
+    def close(self, timeout_s: float) -> None:
+        """Unpublish everywhere and end the threads."""
+        threads = [threading.Thread(target=d.stop, args=(timeout_s,)) for d in self.destinations]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._pictures.close()

@@ -1,0 +1,75 @@
+"""The tick loop: the only thing that paces.
+
+It wakes at absolute deadlines and runs the channels that are due; it never waits for anything but
+the clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from broadcaster import metrics
+from broadcaster.clock import Clock
+from broadcaster.heartbeat import HeartbeatWriter
+from broadcaster.playout.channel import ChannelAir
+from broadcaster.timeline.pacer import Pacer
+
+SHORTEST_SLEEP_S = 0.0002
+"""Channels that are due within this time of one another run in one wake-up."""
+
+
+class TickLoop:
+    """Paces all channels of the process.
+
+    Args:
+        channels: at least one.
+        clock: the monotonic clock.
+        heartbeat: gets one beat per wake-up.
+        reanchor_after_s: lateness beyond which ticks are given up instead of caught up.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[ChannelAir],
+        clock: Clock,
+        heartbeat: HeartbeatWriter | None,
+        reanchor_after_s: float,
+    ) -> None:
+        self._channels, self._clock, self._heartbeat = channels, clock, heartbeat
+        self._pacer = Pacer(clock.now(), reanchor_after_s)
+        self._stopping = threading.Event()
+        self.passes = 0
+        self.late_s = 0.0
+        self.skipped_s = 0.0
+
+    def run(self) -> None:
+        """Run until ``stop``."""
+        while not self._stopping.is_set():
+            self.run_once()
+
+    def stop(self) -> None:
+        """End ``run`` after the tick it is in."""
+        self._stopping.set()
+
+    def run_once(self) -> None:
+        """Wait for the next deadline and run every channel that is due."""
+        due = min(self._pacer.due(c.tick, c.fmt.video.fps) for c in self._channels)
+        self._clock.sleep(due - self._clock.now())
+        now = self._clock.now()
+        self._judge(now)
+        for channel in self._channels:
+            if self._pacer.due(channel.tick, channel.fmt.video.fps) <= now + SHORTEST_SLEEP_S:
+                channel.run_tick()
+        self.passes += 1
+        if self._heartbeat is not None:
+            self._heartbeat.beat(self.passes, now)
+
+    def _judge(self, now: float) -> None:
+        earliest = min(self._channels, key=lambda c: self._pacer.due(c.tick, c.fmt.video.fps))
+        verdict = self._pacer.check(earliest.tick, earliest.fmt.video.fps, now)
+        self.late_s = verdict.late_s
+        metrics.TICK_LAG.observe(verdict.late_s)
+        if verdict.skipped_s:
+            self.skipped_s += verdict.skipped_s
+            metrics.TICKS_SKIPPED.inc(round(verdict.skipped_s * earliest.fmt.video.fps))

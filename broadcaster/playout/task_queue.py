@@ -1,0 +1,158 @@
+"""The tasks of one channel inside playout: one on air, one waiting, decided onto ticks.
+
+Called by the tick loop only. It decides when a task begins, cuts it on interrupt, brings it back
+after it ran dry, and tells what happened as events. A decision stands from the moment its sound
+leaves the mixer, a few ticks before its picture; that moment is ``first_free_tick`` below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from broadcaster.mixer.mixer import Mixer
+from broadcaster.mixer.schedule import Segment
+from broadcaster.mixer.source import TaskSource
+from broadcaster.timeline.grid import live_start
+
+Event = dict[str, Any]
+Emit = Callable[[Event], None]
+
+PREROLL_S = 0.4
+"""Material a task must have in hand to begin, or to come back after it ran dry."""
+
+HELD_TASKS = 2
+"""One on air and one waiting, so that tasks can follow without idle in between."""
+
+
+@dataclass(slots=True)
+class _Held:
+    source: TaskSource
+    started: bool = False
+    interrupted: bool = False
+
+
+class TaskQueue:
+    """Decides segments for the mixer's schedule.
+
+    Args:
+        channel: name, for events.
+        mixer: whose schedule is written.
+        gop_ticks: distance of the IDR grid.
+        fps: ticks per second.
+        emit: takes events; must not block.
+    """
+
+    def __init__(self, channel: str, mixer: Mixer, gop_ticks: int, fps: int, emit: Emit) -> None:
+        self._channel, self._mixer, self._emit = channel, mixer, emit
+        self._gop_ticks, self._fps = gop_ticks, fps
+        self._held: list[_Held] = []
+        self._leaving: list[TaskSource] = []
+
+    @property
+    def task_id(self) -> str | None:
+        """The task on air, or the next one."""
+        return self._held[0].source.task_id if self._held else None
+
+    def holds(self, task_id: str) -> bool:
+        """True when the task is on air or waiting."""
+        return any(held.source.task_id == task_id for held in self._held)
+
+    @property
+    def full(self) -> bool:
+        """True when no further task is taken."""
+        return len(self._held) >= HELD_TASKS
+
+    def add(self, source: TaskSource) -> None:
+        """Take a task; only when not ``full``."""
+        self._held.append(_Held(source))
+
+    def played_samples(self, tick: int) -> int:
+        """Samples of the task on air that are out once ``tick`` is."""
+        segment = self._mixer.schedule.of(self._held[0].source) if self._held else None
+        if segment is None:
+            return 0
+        ticks = max(segment.first_index, min(segment.index(tick) + 1, segment.index(segment.end)))
+        return segment.source.played_samples(ticks)
+
+    def interrupt(self, task_id: str | None, first_free_tick: int) -> str | None:
+        """End a held task, or the one on air for None; returns its id, None if not held."""
+        held = next((h for h in self._held if task_id in (None, h.source.task_id)), None)
+        if held is None:
+            return None
+        segment = self._mixer.schedule.of(held.source)
+        if segment is None or (segment.end <= first_free_tick and not segment.complete):
+            self._end(held, "interrupted", segment.end if segment else first_free_tick)
+        elif segment.end > first_free_tick:
+            held.interrupted = True
+            self._mixer.schedule.cut_last(first_free_tick + 1, soft=True)
+        return held.source.task_id
+
+    def decide(self, first_free_tick: int, pictures_ready: Callable[[int], bool]) -> None:
+        """Put the next task, or one that ran dry, on ticks from ``first_free_tick`` on."""
+        for held in self._held:
+            segment = self._mixer.schedule.of(held.source)
+            if segment is not None and segment.end > first_free_tick:
+                return
+            if not held.interrupted and (segment is None or not segment.complete):
+                self._place(held.source, segment, first_free_tick, pictures_ready)
+                return
+
+    def _place(
+        self,
+        source: TaskSource,
+        before: Segment | None,
+        first_free_tick: int,
+        pictures_ready: Callable[[int], bool],
+    ) -> None:
+        index = before.index(before.end) if before is not None else 0
+        remaining = source.length_ticks - index
+        if source.ready_from(index) < min(remaining, int(PREROLL_S * self._fps)):
+            return
+        last = self._mixer.schedule.last
+        start = first_free_tick
+        if last is None or last.end != start:
+            start = live_start(start, self._gop_ticks)
+        if pictures_ready(start):
+            self._mixer.schedule.add(Segment(source, start, start + remaining, index))
+
+    def after(self, tick: int, fade_ticks: int) -> None:
+        """Account for ``tick``, which has just been sent."""
+        schedule = self._mixer.schedule
+        segment = schedule.at(tick)
+        for held in list(self._held):
+            if segment is not None and segment.source is held.source:
+                self._progress(held, segment, tick)
+            last = schedule.of(held.source)
+            if last and tick >= last.end - 1 and (last.complete or held.interrupted):
+                self._end(held, "interrupted" if held.interrupted else "done", tick)
+        schedule.drop_before(tick - 2 * fade_ticks)
+        for source in [s for s in self._leaving if schedule.of(s) is None]:
+            self._leaving.remove(source)
+            source.close()
+
+    def _progress(self, held: _Held, segment: Segment, tick: int) -> None:
+        index = segment.index(tick)
+        if not held.started or index % self._fps == 0:
+            event = "progress" if held.started else "started"
+            held.started = True
+            self._tell(event, held.source, held.source.played_samples(index))
+
+    def _end(self, held: _Held, event: str, tick: int) -> None:
+        segment = self._mixer.schedule.of(held.source)
+        played = held.source.played_samples(segment.index(tick) + 1) if segment else 0
+        self._held.remove(held)
+        self._leaving.append(held.source)
+        self._tell(event, held.source, played)
+
+    def _tell(self, event: str, source: TaskSource, played_samples: int) -> None:
+        self._emit(
+            {
+                "event": event,
+                "channel": self._channel,
+                "task_id": source.task_id,
+                "played_samples": played_samples,
+                "error": "",
+            }
+        )

@@ -1,0 +1,86 @@
+"""The picture path of one channel: for each tick either an idle packet or a live-coded picture.
+
+The splice rules live here: enter live at any tick off the IDR's neighbourhood (a fresh encoder
+begins with an IDR), keep every IDR of the grid while live, leave only where idle has an IDR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from broadcaster.codec.vbv import LeakyBucket
+from broadcaster.codec.x264 import PictureEncoder
+from broadcaster.formats import EncodeFormat, VideoPacket
+from broadcaster.idle.timeline import IdleTimeline
+from broadcaster.mixer.blend import Picture
+from broadcaster.playout.idle_pictures import IdlePictures
+from broadcaster.timeline.grid import live_start, on_grid
+
+Draw = Callable[[Picture], Picture]
+
+
+class VideoPath:
+    """Packets of consecutive ticks.
+
+    Args:
+        fmt: the channel's format.
+        timeline: the idle packets.
+        pictures: the same, decoded, for live ticks.
+        spliced: False encodes everything live (headers of idle and live differ, or by setting).
+    """
+
+    def __init__(
+        self, fmt: EncodeFormat, timeline: IdleTimeline, pictures: IdlePictures, spliced: bool
+    ) -> None:
+        self.spliced = spliced
+        self.bucket = LeakyBucket(fmt.bitrate_bps, fmt.video.fps)
+        self.live_ticks = 0
+        self.late_pictures = 0
+        self._fmt, self._timeline, self._pictures = fmt, timeline, pictures
+        self._encoder: PictureEncoder | None = None
+        self._last_idle: Picture | None = None
+
+    @property
+    def live(self) -> bool:
+        """True while pictures are being encoded."""
+        return self._encoder is not None
+
+    def packet(self, tick: int, draw: Draw | None, task_decided: bool) -> VideoPacket:
+        """The packet of ``tick``.
+
+        Args:
+            tick: the next tick.
+            draw: makes its picture from the idle one; None is plain idle.
+            task_decided: a task is on air or decided for a tick soon: do not leave live for it.
+        """
+        go_live = draw is not None or self._stays_live(tick, task_decided)
+        packet = self._live(tick, draw) if go_live else None
+        if packet is None:
+            packet = self._timeline.packet(tick)
+        self.bucket.spend(len(packet.payload))
+        return packet
+
+    def _stays_live(self, tick: int, task_decided: bool) -> bool:
+        if self._encoder is None:
+            return not self.spliced and live_start(tick, self._fmt.gop_ticks) == tick
+        if self.spliced and not task_decided and on_grid(tick, self._fmt.gop_ticks):
+            self._encoder = None
+            self._last_idle = None
+            self._pictures.rest()
+            return False
+        return True
+
+    def _live(self, tick: int, draw: Draw | None) -> VideoPacket | None:
+        idle = self._pictures.get(tick)
+        if idle is None:
+            idle, self.late_pictures = self._last_idle, self.late_pictures + 1
+        self._last_idle = idle
+        self._pictures.want(tick + 1)
+        if idle is None:
+            return None  # nothing decoded yet: the idle packet itself is on air
+        first = self._encoder is None
+        if self._encoder is None:
+            self._encoder = PictureEncoder(self._fmt, vbv_fill=self.bucket.fill)
+        self.live_ticks += 1
+        picture = idle if draw is None else draw(idle)
+        return self._encoder.encode(picture, tick, first or on_grid(tick, self._fmt.gop_ticks))

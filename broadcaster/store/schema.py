@@ -1,0 +1,137 @@
+"""The store's SQLite file: opening it, its schema, and what its errors mean.
+
+Durability over speed: ``synchronous=FULL`` makes a commit return only once it is on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from broadcaster.errors import StoreError, StoreFull
+
+BUSY_TIMEOUT_MS = 2000
+"""Longest wait for another process's write; every write here takes a few milliseconds."""
+
+_VERSION_1 = """
+CREATE TABLE tasks (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    channel TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN
+        ('queued', 'preparing', 'buffering', 'on_air', 'done', 'failed', 'cancelled')),
+    priority INTEGER NOT NULL DEFAULT 0,
+    source_name TEXT NOT NULL,
+    sample_rate INTEGER NOT NULL,
+    samples INTEGER NOT NULL DEFAULT 0,
+    played_samples INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT '',
+    created_s REAL NOT NULL,
+    updated_s REAL NOT NULL,
+    started_s REAL,
+    ended_s REAL,
+    spooled INTEGER NOT NULL DEFAULT 1
+) STRICT;
+CREATE INDEX tasks_waiting ON tasks (channel, state, priority DESC, place);
+CREATE INDEX tasks_ended ON tasks (ended_s) WHERE ended_s IS NOT NULL;
+PRAGMA user_version = 1;
+"""
+
+_MIGRATIONS = (_VERSION_1,)
+"""One script per version; ``user_version`` counts how many have run."""
+
+_NO_SPACE = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+        sqlite3.SQLITE_IOERR_SHMOPEN,
+    }
+)
+"""What SQLite says on a full disk, a quota or a file size limit."""
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn SQLite's errors into ours.
+
+    Raises:
+        StoreFull: no space is left.
+        StoreError: locked for too long, read-only, damaged.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in _NO_SPACE:
+            raise StoreFull(f"no space left for the task store ({error})") from error
+        raise StoreError(f"the task store cannot be used now ({error})") from error
+
+
+def open_database(file: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode, with the schema brought up to date.
+
+    Raises:
+        StoreError: the file cannot be opened, or a newer version wrote it.
+    """
+    with translated():
+        # Each connection is used by one thread; the flag lets ``TaskStore.close`` close them all.
+        connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    if _version(connection) == len(_MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection)  # another process may have been first
+        if version > len(_MIGRATIONS):
+            raise StoreError(
+                f"the task store was written by a newer version (schema {version}, "
+                f"this one knows {len(_MIGRATIONS)})"
+            )
+        for script in _MIGRATIONS[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+@contextlib.contextmanager
+def writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """One write transaction: all of it, or nothing.
+
+    Raises:
+        StoreFull: no space is left; nothing was written.
+        StoreError: as for ``translated``.
+    """
+    with translated():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # A full disk may have rolled back already; a second one is no error worth raising.
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,298 @@
+"""Tasks on disk: accepting, taking, moving, journaling, forgetting.
+
+Used by the API and by the studio at the same time, from any thread: each thread has a connection
+of its own, every change is one transaction and a compare-and-set on the state.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Collection
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from broadcaster.clock import wall_time_s
+from broadcaster.errors import StoreFull, TaskConflict, TaskNotFound, TaskRejected
+from broadcaster.store.schema import open_database, translated, writing
+from broadcaster.store.spool import Incoming, Spool, no_space
+from broadcaster.store.task import ACTIVE_STATES, ENDED_STATES, FOLLOWERS, Task, TaskState
+
+MAX_ENDED = 10_000
+"""Ended tasks kept at most, however young: 24 h of one task every 9 s, about 3 MB."""
+
+MAX_LISTED = 500
+"""Tasks in one answer at most."""
+
+RETRY_AFTER_S = 10
+"""What a refused client is told to wait: a typical task has ended by then."""
+
+_COLUMNS = ", ".join(field.name for field in fields(Task))
+_CHANGEABLE = frozenset({"samples", "played_samples", "error", "reason"})
+
+
+def _quoted(states: Collection[TaskState]) -> str:
+    return ", ".join(f"'{state}'" for state in sorted(states))
+
+
+_ACTIVE, _ENDED = _quoted(ACTIVE_STATES), _quoted(ENDED_STATES)
+
+
+class TaskStore:
+    """The database and the spool of a station.
+
+    Args:
+        database: the SQLite file, made when missing.
+        spool: where the files of tasks lie.
+        queue_limit: waiting tasks at most, over all channels.
+    """
+
+    def __init__(self, database: Path, spool: Spool, queue_limit: int) -> None:
+        self.spool = spool
+        self._database = database
+        self._queue_limit = queue_limit
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    def accept(self, task: Task, incoming: Incoming) -> Task:
+        """Store a task and its upload; both are on the disk when this returns.
+
+        Raises:
+            TaskRejected: 429, too many tasks wait.
+            StoreFull: no space is left; nothing remains of the task.
+            StoreError: the store is busy or unusable.
+        """
+        incoming.sync()
+        try:
+            with writing(self._connection):
+                self._refuse_when_full()
+                self._adopt(incoming)
+                self._insert(task)
+        except BaseException:
+            self.spool.remove(task.id)
+            raise
+        return self.get(task.id)
+
+    def refuse_when_full(self) -> None:
+        """Raise as ``accept`` would for a full queue, before an upload is read.
+
+        Raises:
+            TaskRejected: 429.
+        """
+        with translated():
+            self._refuse_when_full()
+
+    def get(self, task_id: str) -> Task:
+        """One task.
+
+        Raises:
+            TaskNotFound: no such task, or it was forgotten.
+        """
+        found = self._select("WHERE id = ?", (task_id,))
+        if not found:
+            raise TaskNotFound("no task has this id")
+        return found[0]
+
+    def recent(self, limit: int = 100, channel: str | None = None) -> list[Task]:
+        """The newest tasks first, ``limit`` (<= 500) at most."""
+        where = "" if channel is None else "WHERE channel = ?"
+        bound: tuple[Any, ...] = () if channel is None else (channel,)
+        bounded = min(max(limit, 0), MAX_LISTED)
+        return self._select(f"{where} ORDER BY place DESC LIMIT ?", (*bound, bounded))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Number of tasks per channel and state."""
+        with translated():
+            rows = self._connection.execute(
+                "SELECT channel, state, count(*) FROM tasks GROUP BY channel, state"
+            ).fetchall()
+        found: dict[str, dict[str, int]] = {}
+        for channel, state, number in rows:
+            found.setdefault(channel, {})[state] = number
+        return found
+
+    def states(self, task_ids: Collection[str]) -> dict[str, TaskState]:
+        """The states of some tasks; unknown ones are left out."""
+        if not task_ids:
+            return {}
+        marks = ", ".join("?" * len(task_ids))
+        found = self._select(f"WHERE id IN ({marks})", tuple(task_ids))
+        return {task.id: task.state for task in found}
+
+    def next_queued(self, channel: str) -> Task | None:
+        """The task to take next: highest priority, then first come."""
+        found = self._select(
+            "WHERE channel = ? AND state = 'queued' ORDER BY priority DESC, place LIMIT 1",
+            (channel,),
+        )
+        return found[0] if found else None
+
+    def move(
+        self,
+        task_id: str,
+        from_states: Collection[TaskState],
+        to_state: TaskState,
+        **changes: int | str,
+    ) -> Task:
+        """Change a task's state, if it is in one of ``from_states``, and columns with it.
+
+        Raises:
+            TaskNotFound: no such task.
+            TaskConflict: the task is in another state, or the step is not a legal one.
+            StoreError: nothing was written.
+        """
+        unknown = set(changes) - _CHANGEABLE
+        if unknown:
+            raise ValueError(f"columns that may not be changed: {sorted(unknown)}")
+        with writing(self._connection):
+            task = self.get(task_id)
+            if task.state not in from_states or to_state not in FOLLOWERS[task.state]:
+                raise TaskConflict(f"the task is {task.state} and cannot become {to_state}")
+            now_s = wall_time_s()
+            changed: dict[str, Any] = {**changes, "state": to_state, "updated_s": now_s}
+            if to_state is TaskState.ON_AIR and task.started_s is None:
+                changed["started_s"] = now_s
+            if to_state in ENDED_STATES:
+                changed["ended_s"] = now_s
+            self._update(task_id, changed)
+        return self.get(task_id)
+
+    def cancel(self, task_id: str, reason: str) -> Task:
+        """Cancel a task that has not ended.
+
+        Raises:
+            TaskNotFound: no such task.
+            TaskConflict: it has ended.
+        """
+        return self.move(task_id, ACTIVE_STATES, TaskState.CANCELLED, reason=reason)
+
+    def journal(self, task_id: str, played_samples: int) -> None:
+        """Note how far a task was heard; it never goes back."""
+        with translated():
+            self._connection.execute(
+                "UPDATE tasks SET played_samples = max(played_samples, ?), updated_s = ? "
+                "WHERE id = ?",
+                (played_samples, wall_time_s(), task_id),
+            )
+
+    def recover(self) -> int:
+        """Queue again what a dead studio held, its progress kept; returns how many tasks.
+
+        Called by a starting studio before it takes anything.
+        """
+        with writing(self._connection):
+            return self._connection.execute(
+                "UPDATE tasks SET state = 'queued', updated_s = ? "
+                "WHERE state IN ('preparing', 'buffering', 'on_air')",
+                (wall_time_s(),),
+            ).rowcount
+
+    def forget_ended(self, older_than_s: float, keep: int = MAX_ENDED) -> int:
+        """Forget tasks that ended more than ``older_than_s`` ago, and all but ``keep``.
+
+        Returns:
+            How many were forgotten.
+        """
+        with writing(self._connection):
+            return self._connection.execute(
+                f"DELETE FROM tasks WHERE state IN ({_ENDED}) AND (ended_s < ? OR place NOT IN "  # noqa: S608 - built from our own constants
+                f"(SELECT place FROM tasks WHERE state IN ({_ENDED}) "
+                "ORDER BY place DESC LIMIT ?))",
+                (wall_time_s() - older_than_s, keep),
+            ).rowcount
+
+    def clear_ended(self) -> int:
+        """Delete the files of tasks that have ended; returns how many tasks."""
+        with translated():
+            rows = self._connection.execute(
+                f"SELECT id FROM tasks WHERE spooled = 1 AND state IN ({_ENDED})"  # noqa: S608 - our own constants
+            ).fetchall()
+        for (task_id,) in rows:
+            # Files first: a crash or a full disk in between leaves a row that is cleared again.
+            self.spool.remove(task_id)
+            with translated():
+                self._connection.execute("UPDATE tasks SET spooled = 0 WHERE id = ?", (task_id,))
+        return len(rows)
+
+    def sweep(self) -> tuple[int, int]:
+        """Bring files and rows together after a crash.
+
+        Folders without a task are deleted; active tasks without files fail. Accepting waits
+        meanwhile, so an upload that is just being accepted is safe.
+
+        Returns:
+            Folders deleted, tasks failed.
+        """
+        with writing(self._connection):
+            folders = self.spool.task_ids()
+            active = self._select(f"WHERE state IN ({_ACTIVE})")
+            known = {task.id for task in active}
+            now_s = wall_time_s()
+            lost = [task.id for task in active if not self.spool.upload(task.id).is_file()]
+            for task_id in lost:
+                error = "the uploaded file is gone"
+                ended = {"state": TaskState.FAILED, "error": error, "ended_s": now_s}
+                self._update(task_id, {**ended, "updated_s": now_s})
+            for task_id in folders - known:
+                self.spool.remove(task_id)
+        return len(folders - known), len(lost)
+
+    def close(self) -> None:
+        """Close every connection, also those of other threads."""
+        with self._lock:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()
+        self._local = threading.local()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._local.connection = open_database(self._database)
+            with self._lock:
+                self._opened.append(found)
+        return found
+
+    def _select(self, clause: str, bound: tuple[Any, ...] = ()) -> list[Task]:
+        with translated():
+            rows = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM tasks {clause}",  # noqa: S608 - clauses are ours, values are bound
+                bound,
+            ).fetchall()
+        return [Task(**{**dict(row), "state": TaskState(row["state"])}) for row in rows]
+
+    def _refuse_when_full(self) -> None:
+        (waiting,) = self._connection.execute(
+            "SELECT count(*) FROM tasks WHERE state = 'queued'"
+        ).fetchone()
+        if waiting >= self._queue_limit:
+            raise TaskRejected(429, f"{waiting} tasks are waiting already", RETRY_AFTER_S)
+
+    def _adopt(self, incoming: Incoming) -> None:
+        try:
+            self.spool.adopt(incoming)
+        except OSError as error:
+            if no_space(error):
+                raise StoreFull("no space left for the upload") from error
+            raise
+
+    def _insert(self, task: Task) -> None:
+        now_s = wall_time_s()
+        self._connection.execute(
+            "INSERT INTO tasks (id, channel, state, priority, source_name, sample_rate, "
+            "created_s, updated_s) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?)",
+            (
+                *(task.id, task.channel, task.priority, task.source_name, task.sample_rate),
+                *(now_s, now_s),
+            ),
+        )
+
+    def _update(self, task_id: str, changed: dict[str, Any]) -> None:
+        columns = ", ".join(f"{name} = ?" for name in changed)
+        self._connection.execute(
+            f"UPDATE tasks SET {columns} WHERE id = ?",  # noqa: S608 - names are ours, values are bound
+            (*changed.values(), task_id),
+        )

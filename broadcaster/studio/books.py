@@ -1,0 +1,108 @@
+"""How the studio writes to the store: in order, and never in the way of what is on air.
+
+A full disk must not stop a task that is being said: what cannot be written now is kept in memory
+and written when the disk heals.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from broadcaster.errors import StoreError, TaskConflict, TaskNotFound
+from broadcaster.metrics import TASK_SECONDS, TASKS
+from broadcaster.store import Task, TaskState, TaskStore
+from broadcaster.store.task import ACTIVE_STATES
+
+UNWRITTEN_AT_MOST = 10_000
+"""Hours of journal lines; the oldest go first, later ones say the same and more."""
+
+
+class Books:
+    """The store as the studio uses it."""
+
+    def __init__(self, store: TaskStore) -> None:
+        self._store = store
+        self._unwritten: deque[Callable[[], object]] = deque(maxlen=UNWRITTEN_AT_MOST)
+        self._entered: dict[str, float] = {}
+        self.last_error = ""
+
+    @property
+    def store(self) -> TaskStore:
+        """For reading."""
+        return self._store
+
+    def take(self, channel: str) -> Task | None:
+        """Take the next task, if the taking can be written down.
+
+        Raises:
+            StoreError: it cannot.
+        """
+        task = self._store.next_queued(channel)
+        if task is None:
+            return None
+        try:
+            taken = self._store.move(task.id, {TaskState.QUEUED}, TaskState.PREPARING)
+        except TaskConflict:
+            return None  # cancelled this very moment; the next pass looks again
+        self._phase(task.id, "")
+        return taken
+
+    def prepared(self, task_id: str, samples: int) -> None:
+        """The sound is decoded."""
+        self._phase(task_id, "preparing")
+        self._move(task_id, TaskState.BUFFERING, samples=samples)
+
+    def on_air(self, task_id: str) -> None:
+        """The first sample is out."""
+        self._phase(task_id, "buffering")
+        self._move(task_id, TaskState.ON_AIR)
+
+    def off_air(self, task_id: str) -> None:
+        """The playout was lost in mid-task."""
+        self._move(task_id, TaskState.BUFFERING)
+
+    def journal(self, task_id: str, played_samples: int) -> None:
+        """Note how far a task was heard."""
+        self._write(lambda: self._store.journal(task_id, played_samples))
+
+    def end(self, task_id: str, channel: str, state: TaskState, why: str = "") -> None:
+        """A task is over; ``why`` is an error for failed ones, a reason for cancelled ones."""
+        self._phase(task_id, "on_air")
+        self._entered.pop(task_id, None)
+        column = "error" if state is TaskState.FAILED else "reason"
+
+        def write() -> None:
+            self._store.move(task_id, ACTIVE_STATES, state, **{column: why})
+            TASKS.labels(channel, state.value).inc()
+
+        self._write(write)
+
+    def settle(self) -> None:
+        """Write what could not be written before."""
+        while self._unwritten:
+            write = self._unwritten[0]
+            try:
+                write()
+            except (TaskConflict, TaskNotFound):
+                pass  # it was cancelled or forgotten meanwhile
+            except StoreError as error:
+                self.last_error = str(error)
+                return
+            self._unwritten.popleft()
+        self.last_error = ""
+
+    def _move(self, task_id: str, state: TaskState, **changes: int | str) -> None:
+        self._write(lambda: self._store.move(task_id, ACTIVE_STATES, state, **changes))
+
+    def _write(self, write: Callable[[], object]) -> None:
+        self._unwritten.append(write)
+        self.settle()
+
+    def _phase(self, task_id: str, ended_phase: str) -> None:
+        now = time.monotonic()
+        begun = self._entered.get(task_id)
+        if begun is not None and ended_phase:
+            TASK_SECONDS.labels(ended_phase).observe(now - begun)
+        self._entered[task_id] = now

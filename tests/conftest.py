@@ -1,0 +1,1 @@
+"""Shared fixtures; helpers live in tests/doubles and tests/oracles."""
