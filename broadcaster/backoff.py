@@ -25,7 +25,12 @@ class RetrySchedule:
     late_jitter: float = 0.2
 
     def next_start(
-        self, now: float, last_start: float, failing_since: float, rng: Callable[[], float]
+        self,
+        now: float,
+        last_start: float,
+        failing_since: float,
+        slowing_since: float,
+        rng: Callable[[], float],
     ) -> float:
         """When the next attempt begins.
 
@@ -33,12 +38,14 @@ class RetrySchedule:
             now: the moment of the failure, monotonic seconds.
             last_start: when the attempt that failed began.
             failing_since: when the first attempt of this row of failures began.
+            slowing_since: from when the late pace is counted; ``failing_since`` unless the
+                failure is of a kind that must not slow down.
             rng: uniform in [0, 1), like ``random.random``.
         """
         soonest = now + self.first_s
         if last_start <= failing_since:
             return soonest
         spacing = self.spacing_s
-        if now - failing_since >= self.late_after_s:
+        if now - slowing_since >= self.late_after_s:
             spacing = self.late_s * (1 + self.late_jitter * (2 * rng() - 1))
         return max(soonest, last_start + spacing)

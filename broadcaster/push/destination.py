@@ -8,9 +8,7 @@ let one destination's trouble reach another, and never print the stream key.
 from __future__ import annotations
 
 import logging
-import os
 import random
-import selectors
 import signal
 import threading
 from collections import deque
@@ -20,6 +18,7 @@ from typing import Any
 from broadcaster.clock import Clock
 from broadcaster.condition import Condition
 from broadcaster.formats import AirTick, AudioPacket, EncodeFormat, StreamHeaders
+from broadcaster.push.bell import Bell
 from broadcaster.push.gauges import PushGauges
 from broadcaster.push.plan import is_loopback, retry_schedule, rollover_age_s, session_plan
 from broadcaster.push.refusal import Reason, classify
@@ -108,13 +107,11 @@ class Destination:
         self._restarts = 0
         self._logged_error = ""
         self._stop_within_s: float | None = None
-        self._wake_lock = threading.Lock()
-        self._wake_fd = -1
+        self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name=f"push-{channel}-{name}")
 
     def start(self) -> None:
         """Begin to push; returns at once."""
-        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._thread.start()
 
     def offer(self, tick: AirTick) -> None:
@@ -125,25 +122,22 @@ class Destination:
             if self._rollover_is_due(session, tick):
                 self._rolling = session
                 session.close_pipe()
-                self._wake()
+                self._bell.ring()
             elif session is not self._rolling and (
                 session.offer(tick, self._recent) or session.pipe_broken
             ):
                 self._stuck = session
-                self._wake()
+                self._bell.ring()
         if tick.tick % self._fmt.video.fps == 0:
             self._gauges.refresh(session, self.last_idr_age_s(), self._fmt.video.fps)
 
     def stop(self, timeout_s: float) -> None:
         """Unpublish and end; at most ``timeout_s`` seconds: end of input, SIGTERM, SIGKILL."""
-        if not self._thread.is_alive():
-            return
         self._stop_within_s = timeout_s
-        self._wake()
-        self._thread.join()
-        with self._wake_lock:
-            os.close(self._wake_fd)
-            self._wake_fd = -1
+        self._bell.ring()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._bell.close()
 
     def last_idr_age_s(self) -> float | None:
         """Seconds since an IDR was known to have left for the ingest; None before the first."""
@@ -167,26 +161,19 @@ class Destination:
         age_s = session.age_s()
         return (age_s > self._rollover_age_s and tick.idle) or age_s > _LAST_RESORT_AGE_S
 
-    def _wake(self) -> None:
-        with self._wake_lock:
-            if self._wake_fd >= 0:
-                os.eventfd_write(self._wake_fd, 1)
-
     # from here on: the destination's own thread
 
     def _run(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_fd, selectors.EVENT_READ, self._drain_wake)
-            while self._stop_within_s is None:
-                try:
-                    self._run_once(selector)
-                except Exception:  # noqa: BLE001 - the loop that must never end
-                    _log.exception("push %s/%s: unexpected; starting over", self.channel, self.name)
-                    self._pause(selector, self._clock.now() + _RUN_LOOP_PAUSE_S)
+        while self._stop_within_s is None:
+            try:
+                self._run_once()
+            except Exception:  # noqa: BLE001 - the loop that must never end
+                _log.exception("push %s/%s: unexpected; starting over", self.channel, self.name)
+                self._pause(self._clock.now() + _RUN_LOOP_PAUSE_S)
         self._enter(State.STOPPED)
         self._gauges.off_air()
 
-    def _run_once(self, selector: selectors.BaseSelector) -> None:
+    def _run_once(self) -> None:
         """One session from its start to its end, and the pause after it."""
         begun = self._clock.now()
         self._enter(State.CONNECTING)
@@ -194,99 +181,88 @@ class Destination:
         try:
             session = PushSession(self._plan, self._first_timestamp_ms)
         except OSError as error:
-            self._retry(selector, begun, Reason.EXIT, f"cannot start {self._plan.program}: {error}")
+            self._retry(begun, Reason.EXIT, f"cannot start {self._plan.program}: {error}")
             return
         self._first_timestamp_ms = 0
         try:
-            reason = self._attend(selector, session)
+            reason = self._attend(session)
         finally:
             self._session = None
             session.close()
-        if self._stop_within_s is not None:
-            return
-        lines = session.stderr.lines()
-        if reason is None:
-            reason = classify(lines)
-        self._retry(selector, begun, reason, _error_text(reason, lines, session))
+        if self._stop_within_s is None:
+            lines = session.stderr.lines()
+            reason = reason or classify(lines)
+            self._retry(begun, reason, _error_text(reason, lines, session))
 
-    def _attend(self, selector: selectors.BaseSelector, session: PushSession) -> Reason | None:
+    def _attend(self, session: PushSession) -> Reason | None:
         """Watch a session until it is over; None when its own last words must tell why."""
         watched = {
-            session.pidfd: session.exited,
+            session.pidfd: session.reap,
             session.progress_fd: lambda: self._read_progress(session),
-            session.stderr_fd: lambda: self._read_stderr(selector, session),
+            session.stderr_fd: lambda: self._read_stderr(session),
         }
         for fd, action in watched.items():
-            selector.register(fd, selectors.EVENT_READ, action)
+            self._bell.watch(fd, action)
         self._session = session
         try:
-            while True:
-                for key, _ in selector.select():
-                    key.data()
-                if session.exited():
-                    return Reason.ROLLOVER if session is self._rolling else None
-                if session is self._stuck and not session.pipe_broken:
-                    self._enter(State.STALLED)
-                    return Reason.STALL
-                if session is self._stuck:
-                    session.signal(signal.SIGKILL)  # it closed its input, so it is of no use
-                if self._stop_within_s is not None or session is self._rolling:
-                    return self._close_gently(selector, session)
+            return self._until_over(session)
         finally:
             for fd in watched:
-                if fd in selector.get_map():
-                    selector.unregister(fd)
+                self._bell.unwatch(fd)
 
-    def _close_gently(
-        self, selector: selectors.BaseSelector, session: PushSession
-    ) -> Reason | None:
+    def _until_over(self, session: PushSession) -> Reason | None:
+        while not session.exited:
+            if self._stop_within_s is not None or session is self._rolling:
+                return self._close_gently(session)
+            if session is self._stuck:
+                if session.pipe_broken:  # it closed its input: of no use, but not stalled
+                    return None
+                self._enter(State.STALLED)
+                return Reason.STALL
+            self._bell.wait()
+        return None
+
+    def _close_gently(self, session: PushSession) -> Reason:
         """End of input, then SIGTERM; the caller's ``close`` is the SIGKILL."""
-        stopping = self._stop_within_s
-        step_s = _ROLLOVER_CLOSE_S if stopping is None else stopping * 0.4
-        if stopping is None:
+        if self._stop_within_s is None:
+            step_s = _ROLLOVER_CLOSE_S
             self._enter(State.ROLLING_OVER)
+        else:
+            step_s = self._stop_within_s * 0.4
         session.close_pipe()
-        self._wait(selector, step_s, session)
-        if not session.exited():
+        self._wait_for_exit(session, step_s)
+        if not session.exited:
             session.signal(signal.SIGTERM)
-            self._wait(selector, step_s, session)
+            self._wait_for_exit(session, step_s)
         return Reason.ROLLOVER
 
-    def _wait(self, selector: selectors.BaseSelector, seconds: float, session: PushSession) -> None:
+    def _wait_for_exit(self, session: PushSession, seconds: float) -> None:
         until = self._clock.now() + seconds
-        while not session.exited() and (left := until - self._clock.now()) > 0:
-            for key, _ in selector.select(left):
-                key.data()
+        while not session.exited and (left := until - self._clock.now()) > 0:
+            self._bell.wait(left)
 
-    def _retry(
-        self, selector: selectors.BaseSelector, begun: float, reason: Reason, error: str
-    ) -> None:
+    def _retry(self, begun: float, reason: Reason, error: str) -> None:
         """Note why the session ended and wait until the next one is due."""
         now = self._clock.now()
         self._restarts += 1
         self._gauges.restarted(reason)
-        on_air_at = self._on_air_at
         if reason is Reason.ROLLOVER:
             self._failing_since = None
             return
         self._log_failure(error)
-        healthy = on_air_at is not None and now - on_air_at >= _HEALTHY_AFTER_S
-        if healthy:
+        self._enter(State.BUSY if reason is Reason.BUSY else State.WAITING, error)
+        if self._on_air_at is not None and now - self._on_air_at >= _HEALTHY_AFTER_S:
             self._failing_since = None
-            self._enter(State.WAITING, error)
             return
         if self._failing_since is None:
             self._failing_since = begun
-        self._enter(State.BUSY if reason is Reason.BUSY else State.WAITING, error)
-        late = self._failing_since
-        if reason is Reason.BUSY:
-            late = max(late, now - self._schedule.late_after_s / 2)  # busy is always retried soon
-        self._pause(selector, self._schedule.next_start(now, begun, late, random.random))
+        # A busy key frees itself within minutes, so it is never retried at the late pace.
+        late = begun if reason is Reason.BUSY else self._failing_since
+        self._pause(self._schedule.next_start(now, begun, self._failing_since, late, random.random))
 
-    def _pause(self, selector: selectors.BaseSelector, until: float) -> None:
+    def _pause(self, until: float) -> None:
         while self._stop_within_s is None and (left := until - self._clock.now()) > 0:
-            for key, _ in selector.select(left):
-                key.data()
+            self._bell.wait(left)
 
     def _read_progress(self, session: PushSession) -> None:
         moved, idr_delivered = session.read_progress()
@@ -300,13 +276,9 @@ class Destination:
         if idr_delivered:
             self._last_idr_at = now
 
-    @staticmethod
-    def _read_stderr(selector: selectors.BaseSelector, session: PushSession) -> None:
+    def _read_stderr(self, session: PushSession) -> None:
         if not session.read_stderr():
-            selector.unregister(session.stderr_fd)
-
-    def _drain_wake(self) -> None:
-        os.eventfd_read(self._wake_fd)
+            self._bell.unwatch(session.stderr_fd)
 
     def _enter(self, state: State, last_error: str | None = None) -> None:
         self._condition = self._condition.entered(state, self._clock.now(), last_error)
@@ -322,4 +294,4 @@ def _error_text(reason: Reason, lines: list[str], session: PushSession) -> str:
     if reason is Reason.STALL:
         what = "nothing accepted" if session.connected else "no connection"
         return f"stall: {what} for {session.silent_ticks} ticks"
-    return f"{reason}: {lines[-1]}" if lines else str(reason)
+    return f"{reason}: {lines[-1] if lines else session.exit_text()}"

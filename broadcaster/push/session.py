@@ -74,6 +74,7 @@ class PushSession:
         self.dropped_ticks = 0
         self.stderr = StderrTail(plan.redact)
         self.pipe_broken = False
+        self.exited = False
         self._start()
 
     def _start(self) -> None:
@@ -232,9 +233,16 @@ class PushSession:
         if self._process.returncode is None:
             kill_group(self._process.pid, sig)
 
-    def exited(self) -> bool:
-        """Reap the process if it has ended."""
-        return self._process.poll() is not None
+    def reap(self) -> None:
+        """Called when the process has ended: collects its exit status."""
+        self.exited = self._process.poll() is not None
+
+    def exit_text(self) -> str:
+        """How the process ended, for people."""
+        code = self._process.returncode
+        if code is None:
+            return "still running"
+        return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
 
     def close(self) -> None:
         """Kill what still runs, reap it, and close every descriptor."""

@@ -18,6 +18,9 @@ from broadcaster.heartbeat import read_heartbeat
 _EARLY_S = 0.2
 """A question may go out this much early: ticks jitter, and missing one would cost a whole tick."""
 
+_CONNECT_S = 0.05
+"""On this machine a connection takes microseconds, unless the listener's queue is full."""
+
 _MAX_ANSWER_BYTES = 4 << 20
 """The relay's page with 1000 streams is about 1 MB."""
 
@@ -124,7 +127,7 @@ class HttpWatch:
 
 
 class _Question:
-    """One HTTP/1.0 request on a socket that never blocks."""
+    """One HTTP/1.0 request on a socket that, once connected, never blocks."""
 
     def __init__(self, host: str, port: int, path: str, now: float) -> None:
         self.asked_at = now
@@ -132,10 +135,12 @@ class _Question:
         self._answer = bytearray()
         self._failed = False
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket.settimeout(_CONNECT_S)
         try:
             self._socket.connect((host, port))
-            self._send()  # on loopback the connection stands at once
+            self._socket.setblocking(False)
+            self._send()
         except BlockingIOError:
             pass  # ``collect`` goes on
         except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -85,7 +86,7 @@ def test_a_role_that_dies_at_start_is_retried_ever_more_slowly(
     station = start(PLAYOUT, bad, settings=settings)
     wait_for(lambda: log.exists() and len(log.read_text().split()) >= 5, 20, "five starts")
     starts = [float(line) for line in log.read_text().split()][:5]
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
     assert gaps[1] >= 0.3
     assert gaps[2] >= 0.6
     assert gaps[3] >= 1.2
@@ -214,15 +215,15 @@ def test_it_runs_with_closed_streams_and_without_a_terminal(tmp_path: Path) -> N
             "roles": [PLAYOUT],
         }
     )
+    module = "tests.doubles.fake_station"
     shell = subprocess.Popen(
-        ["sh", "-c", 'exec "$0" -m tests.doubles.fake_station "$1" <&- >&- 2>&-']
-        + [sys.executable, plan],
+        ["sh", "-c", f'exec "$0" -m {module} "$1" <&- >&- 2>&-', sys.executable, plan],
         cwd=REPO,
         start_new_session=True,
     )
     roster = tmp_path / "var" / "run" / "roles.json"
     wait_for(lambda: roster.exists() and '"running"' in roster.read_text(), 10, "running")
-    open_fds = [os.readlink(f"/proc/{shell.pid}/fd/{number}") for number in range(3)]
+    open_fds = [str(Path(f"/proc/{shell.pid}/fd/{number}").readlink()) for number in range(3)]
     shell.terminate()
     assert shell.wait(timeout=10) == 0
     assert open_fds == [os.devnull] * 3
