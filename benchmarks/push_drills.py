@@ -23,6 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import itertools
+
 from broadcaster.clock import MonotonicClock
 from broadcaster.push.destination import Destination
 from broadcaster.settings.model import Push
@@ -198,7 +200,7 @@ def busy(runs: int, seconds: float = 15.0) -> list[float]:
             published = s.on_air(2).published
             assert published is not None
             attempts = s.sink.accepts[1:]
-            pauses = [b - a for a, b in zip(attempts, attempts[1:], strict=False)]
+            pauses = [b - a for a, b in itertools.pairwise(attempts)]
             figures.append(max(*pauses, published - freed))
     return figures
 
@@ -218,7 +220,7 @@ def rollover(runs: int) -> list[float]:
         sessions = s.sink.published()
         for session in sessions[:runs]:
             assert session.end == "unpublish", session.end
-        return [gap(a, b) for a, b in zip(sessions, sessions[1:], strict=False)][:runs]
+        return [gap(a, b) for a, b in itertools.pairwise(sessions)][:runs]
 
 
 def rollover_at_age(runs: int) -> list[float]:
@@ -245,9 +247,7 @@ def past_2_pow_24(runs: int, seconds: float = 45.0) -> list[float]:
             pictures = [m for m in messages if m.kind == 9 and not m.is_header]
             assert pictures[0].timestamp == TWO_POW_24_MS - 30_000
             assert pictures[-1].timestamp > TWO_POW_24_MS
-            figures.append(
-                max(b.arrival - a.arrival for a, b in zip(pictures, pictures[1:], strict=False))
-            )
+            figures.append(max(b.arrival - a.arrival for a, b in itertools.pairwise(pictures)))
     return figures
 
 

@@ -115,10 +115,9 @@ restore_policy() {
 
 # Under systemd and without it (a container, an image being built).
 disable_nginx() {
-    if [ -d /run/systemd/system ]; then
-        as_root systemctl disable --now nginx.service >/dev/null 2>&1 || true
-    fi
-    as_root deb-systemd-helper disable nginx.service >/dev/null 2>&1 || true
+    now=$([ ! -d /run/systemd/system ] || echo --now)
+    # shellcheck disable=SC2086 # nothing or one word
+    as_root systemctl disable $now nginx.service >/dev/null 2>&1 || true
     as_root update-rc.d nginx disable >/dev/null 2>&1 || true
     as_root rm -f /etc/systemd/system/multi-user.target.wants/nginx.service
 }
@@ -144,7 +143,10 @@ install_packages() {
     forbid_starts
     apt update || say "apt-get update failed; trying with the lists that are there"
     # shellcheck disable=SC2086 # words on purpose
-    apt install --no-install-recommends $packages || { tail -n 20 "$log" >&2; give_up "apt-get failed"; }
+    apt install --no-install-recommends $packages || {
+        tail -n 20 "$log" >&2
+        give_up "apt-get failed"
+    }
     if [ -z "$had_nginx" ]; then
         disable_nginx
     elif [ -z "$had_module" ]; then
@@ -184,7 +186,7 @@ install_wheels() {
     "$venv/bin/python" -c '' 2>/dev/null || {
         python=$(pick_python) && rm -rf "$venv" && stoppable "$python" -m venv "$venv"
     }
-    stoppable "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check \
+    stoppable "$venv/bin/python" -m pip install -qq --no-input --disable-pip-version-check \
         --only-binary=:all: --requirement "$root/requirements/$profile.txt" >&2 || {
         say "pip failed; without a package index, install requirements/$profile.txt into $venv"
         exit 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from broadcaster.store.tasks import MAX_LISTED
 from broadcaster.studio.doorbell import ring
 
 BUSY_RETRY_S = 1
+SMALL_BODY_BYTES = 64 * 1024
 CANCELLED_BY_REQUEST = "cancelled by request"
 
 tasks = Blueprint("tasks", __name__)
@@ -29,13 +31,10 @@ def generate_video() -> tuple[Response, int, dict[str, str]]:
     view = station_view()
     arriving = cast(SpoolingRequest, request)
     refuse_early(view, arriving)
-    # Half of the threads may wait for slow uploads, so that the others always answer.
-    if not view.uploads.acquire(blocking=False):
-        raise Refusal(503, "Too many uploads are arriving at once.", BUSY_RETRY_S)
     try:
-        task = _accept(view, arriving)
+        with _reading_a_body(view):
+            task = _accept(view, arriving)
     finally:
-        view.uploads.release()
         for each in arriving.incoming:
             each.discard()
     ring(view.paths.doorbell)
@@ -81,8 +80,12 @@ def cancel_task(task_id: str) -> Response:
 def interrupt() -> Response:
     """Stop what is on air; idle or the next task follows."""
     view = station_view()
-    body = request.get_json(silent=True)
-    fields = body if isinstance(body, dict) else request.form
+    if (request.content_length or 0) > SMALL_BODY_BYTES:
+        raise Refusal(413, "The request is too large.")
+    request.max_content_length = SMALL_BODY_BYTES
+    with _reading_a_body(view):
+        body = request.get_json(silent=True)
+        fields = body if isinstance(body, dict) else request.form
     channel = _require_channel(view, fields.get("channel"))
     try:
         answer = view.ask_playout({"op": "interrupt", "channel": channel})
@@ -113,6 +116,17 @@ def task_json(task: Task) -> dict[str, Any]:
         "started_at": _iso(task.started_s),
         "ended_at": _iso(task.ended_s),
     }
+
+
+@contextlib.contextmanager
+def _reading_a_body(view: StationView) -> Iterator[None]:
+    """Half of the threads may wait for slow bodies, so that the others always answer."""
+    if not view.uploads.acquire(blocking=False):
+        raise Refusal(503, "Too many uploads are arriving at once.", BUSY_RETRY_S)
+    try:
+        yield
+    finally:
+        view.uploads.release()
 
 
 def _accept(view: StationView, arriving: SpoolingRequest) -> Task:

@@ -19,7 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
+    TConn,
+    ThreadWorker,
+)
 
 HEAD_TIMEOUT_S = 5.0
 """From connecting to the end of the request's head; clients need milliseconds."""
@@ -141,7 +144,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Whether the connection may serve another request; never drains for long."""
         if not keepalive:
             return False
-        return bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_S))
+        if not conn.parser.finish_body(deadline=time.monotonic() + DRAIN_S):
+            return False
+        # A request that was sent ahead of this answer may be half there: a thread would wait.
+        return not conn.parser.unreader.buf.getvalue()
 
     def _linger(self, client: socket.socket) -> None:
         """Close in the manner of RFC 9112 section 9.6 without holding anything up."""

@@ -26,6 +26,11 @@ class TaskSource(Protocol):
         """Ticks that carry sound; pictures go on after them for the fade out."""
         ...
 
+    @property
+    def error(self) -> str:
+        """Why no more material will come, for people; empty while all is well."""
+        ...
+
     def sound(self, index: int) -> NDArray[np.float32] | None:
         """The samples of tick ``index``, float32 of shape (2, samples per tick), or None if dry."""
         ...

@@ -117,6 +117,11 @@ class ChannelAir:
             time.sleep(0.01)
 
     @property
+    def live(self) -> bool:
+        """True while pictures are being encoded: a tick then costs milliseconds."""
+        return self._video.live
+
+    @property
     def tick_ready(self) -> bool:
         """True when the next tick has all it needs; for callers that run faster than the clock."""
         if not self._video.live and self._mixer.schedule.at(self.tick) is None:

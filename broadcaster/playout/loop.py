@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from broadcaster import metrics
 from broadcaster.clock import Clock
@@ -37,16 +38,21 @@ class TickLoop:
         reanchor_after_s: float,
     ) -> None:
         self._channels, self._clock, self._heartbeat = channels, clock, heartbeat
+        self._reanchor_after_s = reanchor_after_s
         self._pacer = Pacer(clock.now(), reanchor_after_s)
+        self._encoders = ThreadPoolExecutor(len(channels), "live") if len(channels) > 1 else None
         self._stopping = threading.Event()
         self.passes = 0
         self.late_s = 0.0
         self.skipped_s = 0.0
 
     def run(self) -> None:
-        """Run until ``stop``."""
+        """Run until ``stop``; tick 0 is due now."""
+        self._pacer = Pacer(self._clock.now(), self._reanchor_after_s)
         while not self._stopping.is_set():
             self.run_once()
+        if self._encoders is not None:
+            self._encoders.shutdown()
 
     def stop(self) -> None:
         """End ``run`` after the tick it is in."""
@@ -58,12 +64,29 @@ class TickLoop:
         self._clock.sleep(due - self._clock.now())
         now = self._clock.now()
         self._judge(now)
-        for channel in self._channels:
-            if self._pacer.due(channel.tick, channel.fmt.video.fps) <= now + SHORTEST_SLEEP_S:
-                channel.run_tick()
+        self._run_due(
+            [
+                channel
+                for channel in self._channels
+                if self._pacer.due(channel.tick, channel.fmt.video.fps) <= now + SHORTEST_SLEEP_S
+            ]
+        )
         self.passes += 1
         if self._heartbeat is not None:
             self._heartbeat.beat(self.passes, now)
+
+    def _run_due(self, channels: Sequence[ChannelAir]) -> None:
+        """Idle channels cost microseconds and go first; several live ones encode side by side."""
+        live = [channel for channel in channels if channel.live]
+        for channel in channels:
+            if not channel.live:
+                channel.run_tick()
+        if self._encoders is None or len(live) < 2:
+            for channel in live:
+                channel.run_tick()
+            return
+        for done in [self._encoders.submit(channel.run_tick) for channel in live]:
+            done.result()
 
     def _judge(self, now: float) -> None:
         earliest = min(self._channels, key=lambda c: self._pacer.due(c.tick, c.fmt.video.fps))

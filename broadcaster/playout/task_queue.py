@@ -96,18 +96,22 @@ class TaskQueue:
             if segment is not None and segment.end > first_free_tick:
                 return
             if not held.interrupted and (segment is None or not segment.complete):
-                self._place(held.source, segment, first_free_tick, pictures_ready)
+                self._place(held, segment, first_free_tick, pictures_ready)
                 return
 
     def _place(
         self,
-        source: TaskSource,
+        held: _Held,
         before: Segment | None,
         first_free_tick: int,
         pictures_ready: Callable[[int], bool],
     ) -> None:
+        source = held.source
         index = before.index(before.end) if before is not None else 0
         remaining = source.length_ticks - index
+        if source.error and not source.ready_from(index):
+            self._end(held, "failed", before.end if before else first_free_tick)
+            return
         if source.ready_from(index) < min(remaining, int(PREROLL_S * self._fps)):
             return
         last = self._mixer.schedule.last
@@ -153,6 +157,6 @@ class TaskQueue:
                 "channel": self._channel,
                 "task_id": source.task_id,
                 "played_samples": played_samples,
-                "error": "",
+                "error": source.error if event == "failed" else "",
             }
         )

@@ -42,8 +42,10 @@ class Bell:
             key.data()
 
     def close(self) -> None:
-        """Release the descriptors."""
+        """Release the descriptors; a second time is harmless."""
         with self._lock:
+            if self._fd < 0:
+                return
             self._selector.close()
             os.close(self._fd)
             self._fd = -1

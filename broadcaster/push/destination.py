@@ -22,7 +22,7 @@ from broadcaster.push.bell import Bell
 from broadcaster.push.gauges import PushGauges
 from broadcaster.push.plan import is_loopback, retry_schedule, rollover_age_s, session_plan
 from broadcaster.push.refusal import Reason, classify
-from broadcaster.push.session import PushSession
+from broadcaster.push.session import Moved, PushSession
 from broadcaster.redaction import Redactor, redact_url
 from broadcaster.settings.model import Push
 
@@ -108,7 +108,9 @@ class Destination:
         self._logged_error = ""
         self._stop_within_s: float | None = None
         self._bell = Bell()
-        self._thread = threading.Thread(target=self._run, name=f"push-{channel}-{name}")
+        self._thread = threading.Thread(
+            target=self._run, name=f"push-{channel}-{name}", daemon=True
+        )
 
     def start(self) -> None:
         """Begin to push; returns at once."""
@@ -265,15 +267,17 @@ class Destination:
             self._bell.wait(left)
 
     def _read_progress(self, session: PushSession) -> None:
-        moved, idr_delivered = session.read_progress()
-        if not moved or session is self._rolling:
+        moved = session.read_progress()
+        if moved is None:
+            self._bell.unwatch(session.progress_fd)
+        if moved is None or moved is Moved.NOTHING or session is self._rolling:
             return
         now = self._clock.now()
         if self._on_air_at is None:
             self._on_air_at = now
             self._enter(State.ON_AIR)
             _log.info("push %s/%s: on air at %s", self.channel, self.name, self._shown_url)
-        if idr_delivered:
+        if moved is Moved.IDR:
             self._last_idr_at = now
 
     def _read_stderr(self, session: PushSession) -> None:

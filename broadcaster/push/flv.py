@@ -22,8 +22,7 @@ _AAC_CODEC_ID = 10
 _TAG_HEADER_BYTES = 11
 _MAX_TIMESTAMP_MS = 0x7FFFFFFF  # the field is signed; FFmpeg's own muxer wraps here
 
-_KEY_LEAD = (0x17, 0x01_000000)  # key frame + AVC; "NALUs", composition offset 0
-_INTER_LEAD = (0x27, 0x01_000000)
+_NALUS_NO_OFFSET = 0x01_000000  # AVC packet type "NALUs", composition offset 0
 _RAW_AAC = 0xAF_01  # AAC, the fixed "44 kHz 16 bit stereo", raw frame
 
 _pack_tag = struct.Struct(">BBHBHB3x").pack
@@ -32,45 +31,50 @@ _pack_audio = struct.Struct(">BBHBHB3xH").pack  # with the two bytes that lead a
 _pack_u32 = struct.Struct(">I").pack
 
 
-def _fields(kind: int, timestamp_ms: int, size: int) -> tuple[int, int, int, int, int, int]:
+def _fits(timestamp_ms: int) -> None:
     if not 0 <= timestamp_ms <= _MAX_TIMESTAMP_MS:
         raise ValueError(f"FLV timestamp {timestamp_ms} ms is outside 31 bits")
-    return (
-        kind,
-        size >> 16,
-        size & 0xFFFF,
-        (timestamp_ms >> 16) & 0xFF,
-        timestamp_ms & 0xFFFF,
-        timestamp_ms >> 24,  # "extended": the upper eight bits come last
-    )
 
 
-def whole_tag(kind: int, timestamp_ms: int, payload: bytes) -> bytes:
-    """One FLV tag of any kind with its whole payload.
-
-    Raises:
-        ValueError: the timestamp does not fit FLV's 31 bits (so do the functions below).
-    """
+def header_tag(kind: int, payload: bytes) -> bytes:
+    """One FLV tag at timestamp 0 with its whole payload (metadata and sequence headers)."""
     size = len(payload)
-    header = _pack_tag(*_fields(kind, timestamp_ms, size))
+    header = _pack_tag(kind, size >> 16, size & 0xFFFF, 0, 0, 0)
     return header + payload + _pack_u32(size + _TAG_HEADER_BYTES)
 
 
 def video_tag(
     timestamp_ms: int, payload: bytes | memoryview, is_idr: bool
 ) -> tuple[bytes, bytes | memoryview, bytes]:
-    """One coded picture (AVCC form) as pieces to join; no B-frames, so PTS equals DTS."""
+    """One coded picture (AVCC form) as pieces to join; no B-frames, so PTS equals DTS.
+
+    Raises:
+        ValueError: the timestamp does not fit FLV's 31 bits.
+    """
+    _fits(timestamp_ms)
     size = len(payload) + 5
     header = _pack_video(
-        *_fields(VIDEO_TAG, timestamp_ms, size), *(_KEY_LEAD if is_idr else _INTER_LEAD)
-    )
+        VIDEO_TAG, size >> 16, size & 0xFFFF,
+        # The field's upper eight bits ("extended") come last.
+        timestamp_ms >> 16 & 0xFF, timestamp_ms & 0xFFFF, timestamp_ms >> 24,
+        0x17 if is_idr else 0x27, _NALUS_NO_OFFSET,
+    )  # fmt: skip
     return header, payload, _pack_u32(size + _TAG_HEADER_BYTES)
 
 
 def audio_tag(timestamp_ms: int, payload: bytes) -> tuple[bytes, bytes, bytes]:
-    """One raw AAC frame as pieces to join."""
+    """One raw AAC frame as pieces to join.
+
+    Raises:
+        ValueError: the timestamp does not fit FLV's 31 bits.
+    """
+    _fits(timestamp_ms)
     size = len(payload) + 2
-    header = _pack_audio(*_fields(AUDIO_TAG, timestamp_ms, size), _RAW_AAC)
+    header = _pack_audio(
+        AUDIO_TAG, size >> 16, size & 0xFFFF,
+        timestamp_ms >> 16 & 0xFF, timestamp_ms & 0xFFFF, timestamp_ms >> 24,
+        _RAW_AAC,
+    )  # fmt: skip
     return header, payload, _pack_u32(size + _TAG_HEADER_BYTES)
 
 
@@ -114,8 +118,8 @@ def opening(fmt: EncodeFormat, headers: StreamHeaders) -> bytes:
     return b"".join(
         (
             FILE_HEADER,
-            whole_tag(SCRIPT_TAG, 0, on_metadata(fmt)),
-            whole_tag(VIDEO_TAG, 0, b"\x17\0\0\0\0" + headers.avc_config),
-            whole_tag(AUDIO_TAG, 0, b"\xaf\0" + headers.aac_config),
+            header_tag(SCRIPT_TAG, on_metadata(fmt)),
+            header_tag(VIDEO_TAG, b"\x17\0\0\0\0" + headers.avc_config),
+            header_tag(AUDIO_TAG, b"\xaf\0" + headers.aac_config),
         )
     )

@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from broadcaster.formats import AirTick, AudioPacket, EncodeFormat, StreamHeaders
 from broadcaster.processes import kill_group, start_child
@@ -49,6 +50,14 @@ class SessionPlan:
     redact: Callable[[str], str]
 
 
+class Moved(Enum):
+    """What a look at the progress pipe showed."""
+
+    NOTHING = "nothing"
+    BYTES = "bytes"
+    IDR = "idr"
+
+
 class PushSession:
     """One push process and what it was given.
 
@@ -71,6 +80,7 @@ class PushSession:
         self._pictures = 0
         self._idrs: deque[int] = deque()
         self._skipping = False
+        self._next_tick = 0
         self.dropped_ticks = 0
         self.stderr = StderrTail(plan.redact)
         self.pipe_broken = False
@@ -135,7 +145,8 @@ class PushSession:
     def offer(self, tick: AirTick, recent_sound: Iterable[AudioPacket]) -> bool:
         """Take one tick; True when the process counts as stuck.
 
-        ``recent_sound`` are the last packets of the channel, this tick's included.
+        ``recent_sound`` are the last packets of the channel, this tick's included. A jump in tick
+        numbers is treated like dropped ticks: closed up at the next IDR.
         """
         timeline = self._timeline
         if timeline is None:
@@ -145,12 +156,14 @@ class PushSession:
             timeline = self._timeline = SessionTimeline(self._plan.fmt, tick.tick, first_ms)
             lead = flv.opening(self._plan.fmt, self._plan.headers)
             self._backlog.add(self._entry(timeline, tick, recent_sound, lead))
-        elif not self._skipping:
+        elif not self._skipping and tick.tick == self._next_tick:
             self._backlog.add(self._entry(timeline, tick, tick.audio))
         elif tick.video.is_idr and not self._backlog.waiting_bytes:
             self._resume(timeline, tick, recent_sound)
         else:
+            self._skipping = True
             self.dropped_ticks += 1
+        self._next_tick = tick.tick + 1
         if self._backlog.is_full():
             self.dropped_ticks += self._backlog.drop_waiting()
             self._skipping = True
@@ -206,13 +219,15 @@ class PushSession:
 
     # the destination's thread
 
-    def read_progress(self) -> tuple[bool, bool]:
-        """Read the progress pipe: (bytes have moved, an IDR was delivered)."""
+    def read_progress(self) -> Moved | None:
+        """Read the progress pipe; None when it has ended."""
         data = _read(self.progress_fd)
+        if data == b"":
+            return None
         report = self._reader.feed(data) if data else None
         if report is None or not self._watch.moved(report):
-            return False, False
-        return True, self._delivered(report)
+            return Moved.NOTHING
+        return Moved.IDR if self._delivered(report) else Moved.BYTES
 
     def _delivered(self, report: Progress) -> bool:
         delivered = False

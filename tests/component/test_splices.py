@@ -1,4 +1,4 @@
-"""Encoded-domain switching, offline: many tasks at random ticks, every picture and sample judged."""
+"""Encoded-domain switching, offline: tasks at random ticks, every picture and sample judged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from broadcaster.codec.sound_line import IdleSound, SoundLoop
 from broadcaster.codec.aac import encode_periodic
+from broadcaster.codec.sound_line import IdleSound, SoundLoop
 from broadcaster.formats import AirTick, EncodeFormat
 from broadcaster.idle.loop import EncodedLoop
 from broadcaster.mixer.blend import Picture, blend

@@ -16,7 +16,9 @@ from broadcaster.idle.encode import encode_pictures
 from broadcaster.idle.loop import EncodedLoop
 from broadcaster.mixer.blend import Picture
 
-SMALL = EncodeFormat(VideoFormat(192, 112, 25), AudioFormat(48000, 128_000), 25, 600_000, "veryfast")
+SMALL = EncodeFormat(
+    VideoFormat(192, 112, 25), AudioFormat(48000, 128_000), 25, 600_000, "veryfast"
+)
 
 
 def moving_pictures(video: VideoFormat, count: int, seed: int) -> list[Picture]:
@@ -58,6 +60,7 @@ class MemoryTask:
         self.length_ticks = sound.shape[1] // per_tick
         self.ready = self.length_ticks
         self.closed = False
+        self.error = ""
         self._pictures, self._sound, self._per_tick = pictures, sound, per_tick
 
     def sound(self, index: int) -> NDArray[np.float32] | None:

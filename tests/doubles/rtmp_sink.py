@@ -218,9 +218,7 @@ class _Publisher:
         while True:
             message = reader.next_message()
             if message.kind in (rtmp.AUDIO, rtmp.VIDEO, rtmp.DATA):
-                received = Received(
-                    time.monotonic(), message.kind, message.timestamp, message.body
-                )
+                received = Received(time.monotonic(), message.kind, message.timestamp, message.body)
                 self._sink.record(self._session, received)
             elif message.kind == rtmp.COMMAND:
                 self._command(rtmp.amf_values(message.body))

@@ -6,6 +6,7 @@ containers only (headers, times, key pictures), so it runs on every recording of
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def _opening(
 
 def _times(name: str, packets: list[Packet], rules: Rules) -> list[str]:
     found = []
-    for before, after in zip(packets, packets[1:], strict=False):
+    for before, after in itertools.pairwise(packets):
         step = after.timestamp - before.timestamp
         if step <= 0:
             found.append(f"{name} goes back from {before.timestamp} to {after.timestamp} ms")
@@ -164,7 +165,7 @@ def _skew(media: list[Packet], rules: Rules) -> list[str]:
 
 def _pauses(packets: list[Packet], rules: Rules) -> list[str]:
     arrivals = [p.arrival for p in packets if p.arrival is not None]
-    longest = max((b - a for a, b in zip(arrivals, arrivals[1:], strict=False)), default=0.0)
+    longest = max((b - a for a, b in itertools.pairwise(arrivals)), default=0.0)
     if longest > rules.max_gap_s:
         return [f"nothing arrived for {longest:.2f} s"]
     return []

@@ -29,12 +29,12 @@ def decode_video(
     context = av.CodecContext.create(decoder, "r")
     context.extradata = headers.avc_config
     context.thread_count = 1
-    pictures = []
     packets = [av.Packet(bytes(t.video.payload)) for t in ticks]
-    for packet in [*packets, None]:
-        for frame in context.decode(packet):
-            pictures.append(np.ascontiguousarray(frame.to_ndarray(format="yuv420p")))
-    return pictures
+    return [
+        np.ascontiguousarray(frame.to_ndarray(format="yuv420p"))
+        for packet in [*packets, None]
+        for frame in context.decode(packet)
+    ]
 
 
 def strict_decode_errors(ticks: Sequence[AirTick], headers: StreamHeaders) -> str:
@@ -67,7 +67,9 @@ def psnr(a: Picture, b: Picture) -> float:
     return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
 
 
-def match(decoded: Sequence[Picture], expected: Sequence[Picture]) -> tuple[NDArray[np.float64], list[int]]:
+def match(
+    decoded: Sequence[Picture], expected: Sequence[Picture]
+) -> tuple[NDArray[np.float64], list[int]]:
     """PSNR of each picture against its own index, and the indices that fit a neighbour better."""
     own, wrong = [], []
     for index, picture in enumerate(decoded):
