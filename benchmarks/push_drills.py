@@ -25,70 +25,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import itertools
 
-from broadcaster.clock import MonotonicClock
-from broadcaster.push.destination import Destination
 from broadcaster.settings.model import Push
-from tests.doubles.air import AirFeed, Loop, loop
+from tests.doubles import push_stage
+from tests.doubles.air import Loop, loop
+from tests.doubles.push_stage import Stage, pid_of, state_of
 from tests.doubles.rtmp_sink import RtmpSink, SinkSession
 from tests.oracles.flv_check import Rules, faults, from_sink
 
 TWO_POW_24_MS = 1 << 24
 ROLLOVER_MS = 480 * 3600 * 1000
-
-
-@dataclass
-class Stage:
-    """A sink, one destination and a feed, running."""
-
-    sink: RtmpSink
-    destination: Destination
-    feed: AirFeed
-
-    def on_air(self, sessions: int, timeout_s: float = 10.0) -> SinkSession:
-        return self.sink.wait_for_idr(sessions, timeout_s)
-
-    def settle(self) -> None:
-        """Wait until the present session is healthy, plus a random part of a GOP."""
-        held = time.monotonic() + 2.2 + random.random()
-        deadline = time.monotonic() + 20
-        while time.monotonic() < held or self.state() != "on_air":
-            if time.monotonic() > deadline:
-                raise AssertionError(f"never healthy: {self.destination.report(time.monotonic())}")
-            time.sleep(0.02)
-
-    def state(self) -> str:
-        return str(self.destination.report(time.monotonic())["state"])
-
-    def pid(self) -> int:
-        session = self.destination._session
-        assert session is not None
-        return session.pid
+_DEFAULTS = Push()
 
 
 @contextlib.contextmanager
-def stage(
-    source: Loop,
-    push: Push = Push(),
-    *,
-    receive_buffer: int | None = None,
-    first_timestamp_ms: int = 0,
-    listening: bool = True,
-) -> Iterator[Stage]:
-    with RtmpSink(receive_buffer=receive_buffer) as sink:
-        if not listening:
-            sink.stop_listening()
-        destination = Destination(
-            "drill", "main", sink.url(f"k{random.getrandbits(40):x}"), source.fmt, source.headers,
-            push, None, MonotonicClock(), first_timestamp_ms=first_timestamp_ms,
-        )  # fmt: skip
-        destination.start()
-        with AirFeed(source, [destination], first_tick=random.randrange(25)) as feed:
-            try:
-                yield Stage(sink, destination, feed)
-            finally:
-                destination.stop(3.0)
-        for session in sink.published():
-            check(session)
+def stage(source: Loop, push: Push = _DEFAULTS, **more: object) -> Iterator[Stage]:
+    """The tests' stage, every recorded session checked by the oracle afterwards."""
+    with push_stage.stage(source, push, **more) as running:
+        yield running
+    for session in running.sink.published():
+        check(session)
 
 
 def check(session: SinkSession, *, min_messages: int = 60) -> None:
@@ -106,7 +61,7 @@ def kill(runs: int, sig: signal.Signals) -> list[float]:
         for run in range(runs):
             s.settle()
             fault = time.monotonic()
-            os.kill(s.pid(), sig)
+            os.kill(pid_of(s.destination), sig)
             idr = s.on_air(run + 2).first_idr()
             assert idr is not None
             figures.append(idr.arrival - fault)
@@ -149,7 +104,7 @@ def deaf(runs: int, what: str) -> list[float]:
         with stage(loop(kbps=2000, noise=True), receive_buffer=512 * 1024) as s:
             s.on_air(1)
             s.settle()
-            pid = s.pid()
+            pid = pid_of(s.destination)
             fault = time.monotonic()
             s.sink.stop_reading()
             accepted = accepted_until(s, pid, fault + 15)
@@ -194,7 +149,7 @@ def busy(runs: int, seconds: float = 15.0) -> list[float]:
             s.sink.refuse_with = "NetStream.Publish.BadName"
             s.sink.cut()
             time.sleep(seconds)
-            assert s.state() in ("busy", "connecting"), s.state()
+            assert state_of(s.destination) in ("busy", "connecting"), state_of(s.destination)
             s.sink.refuse_with = None
             freed = time.monotonic()
             published = s.on_air(2).published
@@ -280,11 +235,7 @@ def leaks(restarts: int) -> list[float]:
 def footprint(sink: RtmpSink) -> tuple[int, int, int]:
     """Of this process, the sink's share taken out."""
     live = len([x for x in sink.sessions if x.ended is None])
-    zombies = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            zombies += fields[0] == "Z" and int(fields[1]) == os.getpid()
+    zombies = sum(state == "Z" for _, state in push_stage.children())
     descriptors = len(list(Path("/proc/self/fd").iterdir())) - live
     return descriptors, threading.active_count() - live, zombies
 
@@ -306,6 +257,8 @@ def cost(runs: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Drill:
+    """One row of the table."""
+
     what: str
     goal: float
     run: Callable[[int], list[float]]

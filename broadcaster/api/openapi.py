@@ -163,33 +163,41 @@ def _other(summary: str, media: str) -> Schema:
 
 def openapi_document() -> dict[str, Any]:
     """The contract as OpenAPI 3.1."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Broadcaster", "version": __version__},
+        "paths": _paths(),
+        "components": {"schemas": _SCHEMAS},
+    }
+
+
+def _paths() -> Schema:
     busy = {"s503": "The task store is busy"}
     cancel = _get("The task, cancelled", "Task", _TASK_ID, s404="No such task", **busy)
     cancel["responses"].update(_problems(s409="It has ended"))
     ready = _get("On air", "Readiness")
     ready["responses"]["503"] = _answer("Not on air, and why", "Readiness")
     return {
-        "openapi": "3.1.0",
-        "info": {"title": "Broadcaster", "version": __version__},
-        "paths": {
-            "/": {"get": _other("The station's page", "text/html")},
-            "/healthz": {"get": _get("This process answers", "Health")},
-            "/readyz": {"get": ready},
-            "/status": {"get": _get("The whole station", "Status")},
-            "/metrics": {"get": _other("Prometheus metrics", "text/plain")},
-            "/openapi.json": {"get": _other("This document", "application/json")},
-            "/generate_video": {"post": _SPEAK},
-            "/tasks": {
-                "get": _get(
-                    "The newest tasks first", "Tasks", _LIMIT, _CHANNEL,
-                    s422="Bad limit, or no such channel", **busy,
-                )
-            },
-            "/tasks/{task_id}": {
-                "get": _get("One task", "Task", _TASK_ID, s404="No such task", **busy),
-                "delete": cancel,
-            },
-            "/interrupt": {"post": _INTERRUPT},
+        "/": {"get": _other("The station's page", "text/html")},
+        "/healthz": {"get": _get("This process answers", "Health")},
+        "/readyz": {"get": ready},
+        "/status": {"get": _get("The whole station", "Status")},
+        "/metrics": {"get": _other("Prometheus metrics", "text/plain")},
+        "/openapi.json": {"get": _other("This document", "application/json")},
+        "/generate_video": {"post": _SPEAK},
+        "/tasks": {
+            "get": _get(
+                "The newest tasks first",
+                "Tasks",
+                _LIMIT,
+                _CHANNEL,
+                s422="Bad limit, or no such channel",
+                **busy,
+            )
         },
-        "components": {"schemas": _SCHEMAS},
-    }  # fmt: skip
+        "/tasks/{task_id}": {
+            "get": _get("One task", "Task", _TASK_ID, s404="No such task", **busy),
+            "delete": cancel,
+        },
+        "/interrupt": {"post": _INTERRUPT},
+    }

@@ -17,12 +17,15 @@ from broadcaster.errors import (
     TaskNotFound,
     TaskRejected,
 )
-from broadcaster.speech.decode import MediaTooLongError
+from broadcaster.speech.decode import DecoderMissingError, MediaTooLongError
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 2
 """For a store that is busy: its writes take milliseconds."""
+
+_DECODER_RETRY_S = 60
+"""Somebody must install it."""
 
 
 class Refusal(TaskRejected):
@@ -46,7 +49,11 @@ def problem(status: int, detail: str, retry_after_s: int | None = None) -> Respo
 
 def install_problems(app: Flask) -> None:
     """Make every error of the application a problem."""
+    _install_ours(app)
+    _install_others(app)
 
+
+def _install_ours(app: Flask) -> None:
     @app.errorhandler(TaskRejected)
     def _rejected(error: TaskRejected) -> Response:
         return problem(error.status, _sentence(error), error.retry_after_s)
@@ -54,6 +61,11 @@ def install_problems(app: Flask) -> None:
     @app.errorhandler(MediaError)
     def _media(error: MediaError) -> Response:
         return problem(413 if isinstance(error, MediaTooLongError) else 422, str(error))
+
+    @app.errorhandler(DecoderMissingError)
+    def _decoder(error: DecoderMissingError) -> Response:
+        log.error("%s", error)
+        return problem(503, "The station cannot decode sound now.", _DECODER_RETRY_S)
 
     @app.errorhandler(StoreError)
     def _store(error: StoreError) -> Response:
@@ -66,6 +78,8 @@ def install_problems(app: Flask) -> None:
         log.warning("%s", error)
         return problem(503, "The task store is busy.", _RETRY_S)
 
+
+def _install_others(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
         status = error.code or 500

@@ -11,6 +11,7 @@ together.
 from __future__ import annotations
 
 import contextlib
+import logging
 import selectors
 import socket
 import struct
@@ -33,13 +34,16 @@ HEAD_BYTES = 32 * 1024
 BODY_STALL_S = 10
 """A body that stands still so long is given up (socket receive and send time limit)."""
 
-DRAIN_S = 0.2
-"""How long a thread may read the rest of a body that nobody wanted."""
+DRAIN_S = 0.01
+"""How long a thread may read the rest of a body that nobody wanted: what has come already."""
 
 LINGER_S = 2.0
 LINGER_BYTES = 2**20
 """After an answer the rest of a request is read for so long, so that the answer is not lost in a
 connection reset."""
+
+COMPLAINTS_PER_S = 5
+"""Log lines about bad requests: a flood of them must not flood the log."""
 
 _STALL = struct.pack("ll", BODY_STALL_S, 0)
 
@@ -51,6 +55,20 @@ class _Waiting:
     connection: Any
     give_up_at: float
     seen: int = 0
+
+
+class _FewPerSecond(logging.Filter):
+    """Lets a few records through per second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second, self._number = 0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        second = int(time.monotonic())
+        self._number = self._number + 1 if second == self._second else 1
+        self._second = second
+        return self._number <= COMPLAINTS_PER_S or record.levelno >= logging.CRITICAL
 
 
 class _Connection(TConn):  # type: ignore[misc]
@@ -74,6 +92,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._heads: dict[socket.socket, _Waiting] = {}
         self._lingering: dict[socket.socket, _Waiting] = {}
+
+    def init_process(self) -> None:
+        """Called in the new process, returns when it ends."""
+        self.log.error_log.addFilter(_FewPerSecond())
+        super().init_process()
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; it gets a thread once its request's head is complete."""

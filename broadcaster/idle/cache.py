@@ -36,6 +36,12 @@ def loop_folder(cache: Path, key: str) -> Path:
     return cache / "idle" / key
 
 
+def forget_drafts(cache: Path) -> None:
+    """Delete what preparations that were killed left behind; only one prepares at a time."""
+    for draft in (cache / "idle").glob("*.draft"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
 def forget_unused(cache: Path, used: set[str]) -> None:
     """Delete loops that no channel uses any more, and drafts of preparations that were killed."""
     for folder in (cache / "idle").glob("*"):

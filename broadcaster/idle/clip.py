@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 
 from broadcaster.errors import MediaError
 from broadcaster.formats import AUDIO_CHANNELS, EncodeFormat, VideoFormat
+from broadcaster.processes import start_child
 from broadcaster.settings.model import IdleClip
 
 SEAM_FADE_S = 0.01
 """Fade at both ends of a clip's sound, so that its loop does not click."""
 
 _STDERR_TAIL = 300
+
+_NO_STREAM = "does not contain any stream"
+"""FFmpeg's complaint about an optional stream that is not there: a clip without sound."""
 
 
 def picture_filter(video: VideoFormat, fit: str) -> str:
@@ -42,7 +46,7 @@ def picture_filter(video: VideoFormat, fit: str) -> str:
 def _ffmpeg(ffmpeg: str, clip: Path, limit_s: float, tail: list[str]) -> list[str]:
     return [
         ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe",
-        "-t", f"{limit_s:g}", "-i", str(clip), *tail,
+        "-t", f"{limit_s:.3f}", "-i", str(clip), *tail,
     ]  # fmt: skip
 
 
@@ -59,6 +63,8 @@ def sound_command(ffmpeg: str, clip: IdleClip, rate: int, limit_s: float) -> lis
     shape = [
         "-map",
         "0:a:0?",
+        "-af",
+        "aresample=async=1:first_pts=0",  # sound that begins after the picture begins late here too
         "-ac",
         str(AUDIO_CHANNELS),
         "-ar",
@@ -95,14 +101,22 @@ class RawClip:
     sound: NDArray[np.float32]
 
 
+def forward_ticks(order: NDArray[np.int64]) -> int:
+    """Ticks of a loop's first way forward, which its sound goes along with."""
+    furthest = int(order.max())
+    there_and_back = len(order) == 2 * furthest and int(order[-1]) == 1
+    return furthest if there_and_back else furthest + 1
+
+
 def _run(command: list[str], out: Path) -> None:
     with out.open("wb") as sink:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE, check=False
-        )
-    if done.returncode:
-        detail = done.stderr.decode(errors="replace").strip()[-_STDERR_TAIL:]
-        raise MediaError(f"FFmpeg cannot read the clip: {detail or done.returncode}")
+        child = start_child(command, stdout=sink, stderr=subprocess.PIPE)
+        _, complaint = child.communicate()
+    if child.returncode:
+        detail = complaint.decode(errors="replace").strip()[-_STDERR_TAIL:]
+        if _NO_STREAM in detail:
+            return
+        raise MediaError(f"FFmpeg cannot read the clip: {detail or child.returncode}")
 
 
 def decode_clip(
@@ -123,6 +137,8 @@ def decode_clip(
     count = raw.stat().st_size // fmt.video.i420_bytes
     if not count:
         raise MediaError("no pictures in it")
+    if budget_s < limit_s and count >= int(budget_s * fmt.video.fps):
+        raise MediaError(f"too little disk space: only {budget_s:.0f} s of it fit")
     pictures = np.memmap(raw, np.uint8, "r", shape=(count, *fmt.video.i420_shape))
     samples = np.zeros((0, AUDIO_CHANNELS), np.float32)
     if clip.sound:

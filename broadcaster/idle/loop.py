@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import mmap
 import shutil
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,8 @@ def save_loop(
         np.save(draft / "sound.npy", sound.pcm)
         if sound.packets is not None:
             _write_packets(draft, "aac.bin", "aac_sizes.npy", sound.packets)
-    headers = {"title": title, "sps": parameter_sets.sps.hex(), "pps": parameter_sets.pps.hex()}
+    headers: dict[str, str | int] = {"title": title, "crc": zlib.crc32(b"".join(packets))}
+    headers |= {"sps": parameter_sets.sps.hex(), "pps": parameter_sets.pps.hex()}
     (draft / "headers.json").write_text(json.dumps(headers))
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
@@ -88,6 +90,8 @@ def load_loop(folder: Path, fmt: EncodeFormat) -> EncodedLoop:
         headers = json.loads((folder / "headers.json").read_text())
         sets = ParameterSets(bytes.fromhex(headers["sps"]), bytes.fromhex(headers["pps"]))
         packets = _read_packets(folder, "video.bin", "sizes.npy")
+        if zlib.crc32(packets[0].obj) != headers["crc"]:
+            raise ValueError("video.bin was not written to its end")
         if len(packets) % fmt.gop_ticks:
             raise ValueError("the loop is not a whole number of GOPs")
         sound: IdleSound = Silence(fmt.audio)
@@ -97,5 +101,5 @@ def load_loop(folder: Path, fmt: EncodeFormat) -> EncodedLoop:
                 aac = tuple(bytes(p) for p in _read_packets(folder, "aac.bin", "aac_sizes.npy"))
             sound = SoundLoop(np.load(folder / "sound.npy", mmap_mode="r"), aac)
         return EncodedLoop(headers["title"], packets, sets, sound)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, TypeError, EOFError) as error:
         raise SourceError(f"no usable loop in {folder.name}: {error}") from error

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from broadcaster.codec.sound_line import Silence
 from broadcaster.errors import BroadcasterError
 from broadcaster.formats import EncodeFormat
-from broadcaster.idle.cache import content_hash, loop_folder, loop_key
-from broadcaster.idle.clip import decode_clip, loop_order, loop_sound
+from broadcaster.idle.cache import content_hash, forget_drafts, loop_folder, loop_key
+from broadcaster.idle.clip import decode_clip, forward_ticks, loop_order, loop_sound
 from broadcaster.idle.draw import card_sound, draw_card, draw_slate, to_i420
 from broadcaster.idle.encode import encode_pictures, encode_sound
 from broadcaster.idle.loop import EncodedLoop, load_loop, save_loop
@@ -92,7 +92,8 @@ class Preparation:
                 self._make_clip(clip, Path(scratch), folder)
 
         described = clip.model_dump(mode="json", exclude={"path"})
-        key = loop_key(self._fmt, clip=content_hash(clip.path), how=described)
+        limit_s = self._channel.idle.max_clip_s
+        key = loop_key(self._fmt, clip=content_hash(clip.path), how=described, limit_s=limit_s)
         return self._cached(key, make)
 
     def _make_clip(self, clip: IdleClip, scratch: Path, folder: Path) -> None:
@@ -100,8 +101,7 @@ class Preparation:
         raw = decode_clip(clip, self._fmt, ffmpeg, limit_s, scratch)
         order = loop_order(len(raw.pictures), clip.mode, self._fmt.gop_ticks)
         packets, sets = encode_pictures(lambda: (raw.pictures[i] for i in order), self._fmt)
-        forward = int(order.max()) + (0 if clip.mode == "pingpong" else 1)
-        pcm = loop_sound(raw.sound, len(order), max(1, forward), self._fmt)
+        pcm = loop_sound(raw.sound, len(order), forward_ticks(order), self._fmt)
         save_loop(folder, clip.path.name, packets, sets, encode_sound(pcm, self._fmt))
 
     def programme(self, clips: list[Path]) -> Path:
@@ -156,6 +156,7 @@ def main() -> int:
     settings = read_resolved(arguments.settings)
     channel = next(c for c in settings.channels if c.name == arguments.channel)
     fmt = plan_encode(channel, load_platforms()).format
+    forget_drafts(StatePaths(settings.station.state_dir).cache)
     try:
         prepare_channel(settings, channel, fmt)
     except (BroadcasterError, OSError) as error:

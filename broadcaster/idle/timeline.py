@@ -18,6 +18,11 @@ class IdleTimeline:
         self._gop_ticks = gop_ticks
         self._programmes: tuple[tuple[int, EncodedLoop], ...] = ((0, loop),)
 
+    @property
+    def changes(self) -> int:
+        """The tick of the newest change; the next one may be decided from there on."""
+        return self._programmes[-1][0]
+
     def switch(self, at_tick: int, loop: EncodedLoop) -> None:
         """Play ``loop`` from ``at_tick`` on; it must be a grid tick that nobody has used yet."""
         if at_tick % self._gop_ticks:

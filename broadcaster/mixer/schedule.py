@@ -7,6 +7,7 @@ later, the picture of a tick are looked up here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from broadcaster.mixer.source import TaskSource
@@ -66,10 +67,14 @@ class Schedule:
 
     def shown(self, tick: int) -> Segment | None:
         """The segment whose picture is on top at ``tick``: playing, else the last to end."""
-        begun = [s for s in self._segments if s.start <= tick]
+        begun = [s for s in self._segments if s.start <= tick and s.start < s.end]
         return begun[-1] if begun else None
 
-    def drop_before(self, tick: int) -> None:
-        """Forget segments that ended before ``tick``."""
+    def drop_before(self, tick: int, keep: Sequence[TaskSource] = ()) -> None:
+        """Forget segments that ended before ``tick``, but the newest one of each task in ``keep``.
+
+        A task that ran dry goes on where its newest segment ended, however long that takes.
+        """
         if self._segments and self._segments[0].end < tick:
-            self._segments = [s for s in self._segments if s.end >= tick]
+            kept = [self.of(source) for source in keep]
+            self._segments = [s for s in self._segments if s.end >= tick or s in kept]

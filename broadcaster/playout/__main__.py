@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import logging
-import os
 import signal
 from pathlib import Path
 
 from broadcaster.logs import configure_logging
 from broadcaster.playout.station import Station
-from broadcaster.processes import die_with_parent
+from broadcaster.processes import die_with_parent, go_first
 from broadcaster.settings.load import read_resolved
 
 log = logging.getLogger("broadcaster.playout")
@@ -27,8 +25,7 @@ def main() -> int:
     settings = read_resolved(arguments.settings)
     secrets = [d.url.get_secret_value() for c in settings.channels for d in c.destinations]
     configure_logging("playout", settings.station.log_level, secrets)
-    with contextlib.suppress(PermissionError):
-        os.nice(settings.playout.nice)
+    go_first(settings.playout.nice)
     station = Station(settings, arguments.settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: station.loop.stop())

@@ -26,12 +26,17 @@ from broadcaster.mixer.source import TaskSource
 from broadcaster.playout.idle_pictures import AHEAD_TICKS, IdlePictures
 from broadcaster.playout.sound_path import SoundPath
 from broadcaster.playout.spoken import SpokenSource
-from broadcaster.playout.task_queue import Emit, TaskQueue
+from broadcaster.playout.task_queue import Emit, Event, TaskQueue
 from broadcaster.playout.video_path import VideoPath
 from broadcaster.timeline.grid import next_grid
 
 PICTURES_BEFORE_START = 2
 """Idle pictures that must be decoded before a task is decided onto a tick."""
+
+ENDED_REMEMBERED = 32
+"""Ended tasks told in the status, for a studio that was away while they ended."""
+
+ENDINGS = frozenset({"done", "interrupted", "failed"})
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +96,9 @@ class ChannelAir:
         self._video = VideoPath(fmt, self._timeline, self._pictures, spliced)
         self._mixer = Mixer(fade_ticks, fmt.samples_per_tick)
         self._sound = SoundPath(fmt, ahead_ms, self._mixer, loop.sound)
-        self._tasks = TaskQueue(name, self._mixer, self._gop, fmt.video.fps, emit)
+        self._tasks = TaskQueue(name, self._mixer, self._gop, fmt.video.fps, self._tell)
+        self._emit = emit
+        self._ended: deque[Event] = deque(maxlen=ENDED_REMEMBERED)
         self._commands: deque[Callable[[], None]] = deque()
         self._next_loop: EncodedLoop | None = None
         self.idle = Condition("idle", loop.title, "", 0.0)
@@ -169,6 +176,11 @@ class ChannelAir:
         """Note why a programme could not be prepared; what is on air stays."""
         self.idle = Condition(self.idle.name, self.idle.state, error, self.idle.since)
 
+    def _tell(self, event: Event) -> None:
+        if event["event"] in ENDINGS:
+            self._ended.append(event)
+        self._emit(event)
+
     def _do(self, command: Callable[[], None], timeout_s: float = 1.0) -> None:
         done = threading.Event()
 
@@ -200,21 +212,25 @@ class ChannelAir:
             draw = lambda idle: self._mixer.draw(composition, tick, idle)  # noqa: E731
         last = self._mixer.schedule.last
         video = self._video.packet(tick, draw, last is not None and last.end > tick)
-        air = AirTick(tick, video, audio, idle=composition.is_idle and not self._video.live)
+        coded_idle = self._video.live and self._video.spliced
+        air = AirTick(tick, video, audio, idle=composition.is_idle and not coded_idle)
         for destination in self.destinations:
             destination.offer(air)
         self._account(tick)
         self.tick = tick + 1
 
     def _pictures_ready(self, start: int) -> bool:
-        if self._video.live:
-            return True
+        last = self._mixer.schedule.last
+        if self._video.live or (last and last.end > max(self.tick, last.start)):
+            return True  # live, or decided to be so before ``start``: its pictures must be kept
         self._pictures.want(start)
         return self._pictures.ready(start, PICTURES_BEFORE_START)
 
     def _change_programme(self) -> None:
-        if self._next_loop is None or self._sound.switching:
+        if self._next_loop is None or self._sound.switching or self.tick < self._timeline.changes:
             return
+        if not (self._video.spliced or self._video.live):
+            return  # packets with other headers must not be sent: first be live
         at = next_grid(self._first_free_tick + AHEAD_TICKS + 2, self._gop)
         self._timeline.switch(at, self._next_loop)
         self._sound.switch(at, self._next_loop.sound)
@@ -253,6 +269,7 @@ class ChannelAir:
             "task_id": self._tasks.task_id,
             "played_samples": self._tasks.played_samples(self.tick),
             "live_video": self._video.live,
+            "ended": list(self._ended),
             "ticks": self.tick,
             "idle": self.idle.report(now),
             "encoder": {
@@ -273,4 +290,5 @@ class ChannelAir:
             thread.start()
         for thread in threads:
             thread.join()
+        self._tasks.close()
         self._pictures.close()

@@ -73,6 +73,8 @@ class ControlServer:
         self._wake()
         self._thread.join(2.0)
         self._path.unlink(missing_ok=True)
+        self._wake_in.close()
+        self._wake_out.close()
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full: a wake-up is already on its way
@@ -95,20 +97,27 @@ class ControlServer:
         if ready is self._wake_out:
             self._wake_out.recv(4096)
         elif ready is self._listener:
-            connection, _ = self._listener.accept()
-            connection.setblocking(False)
-            self._clients[connection] = _Client(connection)
-            self._selector.register(connection, selectors.EVENT_READ)
+            self._accept()
         elif mask & selectors.EVENT_WRITE:
             self._send(self._clients[ready], b"")
         else:
             self._receive(self._clients[ready])
 
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:  # it went away, or no descriptor is left
+            log.warning("a control connection cannot be taken: %s", error)
+            return
+        connection.setblocking(False)
+        self._clients[connection] = _Client(connection)
+        self._selector.register(connection, selectors.EVENT_READ)
+
     def _receive(self, client: _Client) -> None:
         try:
             data = client.connection.recv(65536)
             requests = client.reader.feed(data) if data else []
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             data, requests = b"", []
         if not data:
             self._drop(client)
@@ -124,7 +133,7 @@ class ControlServer:
         begun = time.monotonic()
         try:
             return self._answer(request)
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, OSError) as error:
             return {"ok": False, "error": f"bad request: {error!r}"}
         finally:
             if time.monotonic() - begun > 1.0:

@@ -56,8 +56,9 @@ class Preparer:
         argv += ["--settings", str(self._settings_file), "--channel", channel.name]
         self._child = start_child(argv, stdout=subprocess.PIPE, foreign=False)
         assert self._child.stdout is not None
-        for line in self._child.stdout:
-            self._take(channel, line)
+        with self._child.stdout as lines:
+            for line in lines:
+                self._take(channel, line)
         code = self._child.wait()
         if code and not self._stopping:
             log.error("preparing the idle of %s ended with %d", channel.name, code)

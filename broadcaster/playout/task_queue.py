@@ -30,7 +30,8 @@ HELD_TASKS = 2
 class _Held:
     source: TaskSource
     started: bool = False
-    interrupted: bool = False
+    ending: str = ""
+    """The event that will end it once what is decided has been on air; empty while it goes on."""
 
 
 class TaskQueue:
@@ -53,11 +54,12 @@ class TaskQueue:
     @property
     def task_id(self) -> str | None:
         """The task on air, or the next one."""
-        return self._held[0].source.task_id if self._held else None
+        held = self._held[:1]  # read by other threads: a copy cannot shrink under them
+        return held[0].source.task_id if held else None
 
     def holds(self, task_id: str) -> bool:
         """True when the task is on air or waiting."""
-        return any(held.source.task_id == task_id for held in self._held)
+        return any(held.source.task_id == task_id for held in list(self._held))
 
     @property
     def full(self) -> bool:
@@ -65,12 +67,16 @@ class TaskQueue:
         return len(self._held) >= HELD_TASKS
 
     def add(self, source: TaskSource) -> None:
-        """Take a task; only when not ``full``."""
+        """Take a task; one that is held already, or one too many, is only closed."""
+        if self.full or self.holds(source.task_id):
+            source.close()
+            return
         self._held.append(_Held(source))
 
     def played_samples(self, tick: int) -> int:
         """Samples of the task on air that are out once ``tick`` is."""
-        segment = self._mixer.schedule.of(self._held[0].source) if self._held else None
+        held = self._held[:1]
+        segment = self._mixer.schedule.of(held[0].source) if held else None
         if segment is None:
             return 0
         ticks = max(segment.first_index, min(segment.index(tick) + 1, segment.index(segment.end)))
@@ -82,11 +88,13 @@ class TaskQueue:
         if held is None:
             return None
         segment = self._mixer.schedule.of(held.source)
-        if segment is None or (segment.end <= first_free_tick and not segment.complete):
-            self._end(held, "interrupted", segment.end if segment else first_free_tick)
+        if segment is None:
+            self._end(held, "interrupted", first_free_tick)
         elif segment.end > first_free_tick:
-            held.interrupted = True
+            held.ending = "interrupted"
             self._mixer.schedule.cut_last(first_free_tick + 1, soft=True)
+        elif not segment.complete:
+            held.ending = held.ending or "interrupted"
         return held.source.task_id
 
     def decide(self, first_free_tick: int, pictures_ready: Callable[[int], bool]) -> None:
@@ -95,7 +103,7 @@ class TaskQueue:
             segment = self._mixer.schedule.of(held.source)
             if segment is not None and segment.end > first_free_tick:
                 return
-            if not held.interrupted and (segment is None or not segment.complete):
+            if not held.ending and (segment is None or not segment.complete):
                 self._place(held, segment, first_free_tick, pictures_ready)
                 return
 
@@ -109,10 +117,14 @@ class TaskQueue:
         source = held.source
         index = before.index(before.end) if before is not None else 0
         remaining = source.length_ticks - index
-        if source.error and not source.ready_from(index):
-            self._end(held, "failed", before.end if before else first_free_tick)
+        no_more = bool(source.error)  # asked first: what was read before the error is then in
+        ready = source.ready_from(index)
+        if no_more and not ready:
+            held.ending = "failed"
+            if before is None:
+                self._end(held, "failed", first_free_tick)
             return
-        if source.ready_from(index) < min(remaining, int(PREROLL_S * self._fps)):
+        if not no_more and ready < min(remaining, int(PREROLL_S * self._fps)):
             return
         last = self._mixer.schedule.last
         start = first_free_tick
@@ -129,12 +141,18 @@ class TaskQueue:
             if segment is not None and segment.source is held.source:
                 self._progress(held, segment, tick)
             last = schedule.of(held.source)
-            if last and tick >= last.end - 1 and (last.complete or held.interrupted):
-                self._end(held, "interrupted" if held.interrupted else "done", tick)
-        schedule.drop_before(tick - 2 * fade_ticks)
+            if last and tick >= last.end - 1 and (last.complete or held.ending):
+                self._end(held, held.ending or "done", tick)
+        schedule.drop_before(tick - 2 * fade_ticks, [held.source for held in self._held])
         for source in [s for s in self._leaving if schedule.of(s) is None]:
             self._leaving.remove(source)
             source.close()
+
+    def close(self) -> None:
+        """Let go of every task; the tick loop has ended."""
+        for source in [held.source for held in self._held] + self._leaving:
+            source.close()
+        self._held, self._leaving = [], []
 
     def _progress(self, held: _Held, segment: Segment, tick: int) -> None:
         index = segment.index(tick)
@@ -145,8 +163,12 @@ class TaskQueue:
 
     def _end(self, held: _Held, event: str, tick: int) -> None:
         segment = self._mixer.schedule.of(held.source)
-        played = held.source.played_samples(segment.index(tick) + 1) if segment else 0
         self._held.remove(held)
+        if segment is None:
+            self._tell(event, held.source, 0)
+            held.source.close()
+            return
+        played = held.source.played_samples(segment.index(min(tick + 1, segment.end)))
         self._leaving.append(held.source)
         self._tell(event, held.source, played)
 

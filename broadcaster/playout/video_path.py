@@ -76,9 +76,9 @@ class VideoPath:
             idle, self.late_pictures = self._last_idle, self.late_pictures + 1
         self._last_idle = idle
         self._pictures.want(tick + 1)
-        if idle is None:
-            return None  # nothing decoded yet: the idle packet itself is on air
         first = self._encoder is None
+        if idle is None or (first and live_start(tick, self._fmt.gop_ticks) != tick):
+            return None  # nothing decoded yet, or beside a grid IDR: the idle packet is on air
         if self._encoder is None:
             self._encoder = PictureEncoder(self._fmt, vbv_fill=self.bucket.fill)
         self.live_ticks += 1

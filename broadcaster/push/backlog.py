@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One tick as FLV bytes; ``sound_end`` is the timeline's after it.
+    """One tick as FLV bytes; ``mark`` is the timeline's after it.
 
     A tuple because one is made per tick and destination: a frozen dataclass costs four times more.
     """
 
     tick: int
     is_idr: bool
-    sound_end: int
+    mark: tuple[int, int]
     data: bytes
 
 

@@ -12,7 +12,6 @@ import random
 import signal
 import threading
 from collections import deque
-from enum import StrEnum
 from typing import Any
 
 from broadcaster.clock import Clock
@@ -23,6 +22,7 @@ from broadcaster.push.gauges import PushGauges
 from broadcaster.push.plan import is_loopback, retry_schedule, rollover_age_s, session_plan
 from broadcaster.push.refusal import Reason, classify
 from broadcaster.push.session import Moved, PushSession
+from broadcaster.push.state import State
 from broadcaster.redaction import Redactor, redact_url
 from broadcaster.settings.model import Push
 
@@ -44,18 +44,6 @@ _LAST_RESORT_AGE_S = 24 * 86400.0
 """A session this old is renewed even while a task is on air: FLV time ends at 24.85 days."""
 
 _RUN_LOOP_PAUSE_S = 1.0
-
-
-class State(StrEnum):
-    """What a destination is doing."""
-
-    CONNECTING = "connecting"
-    ON_AIR = "on_air"
-    STALLED = "stalled"
-    WAITING = "waiting"
-    BUSY = "busy"
-    ROLLING_OVER = "rolling_over"
-    STOPPED = "stopped"
 
 
 class Destination:
@@ -126,12 +114,12 @@ class Destination:
                 session.close_pipe()
                 self._bell.ring()
             elif session is not self._rolling and (
-                session.offer(tick, self._recent) or session.pipe_broken
+                session.offer(tick, self._recent, self._clock.now()) or session.pipe_broken
             ):
                 self._stuck = session
                 self._bell.ring()
         if tick.tick % self._fmt.video.fps == 0:
-            self._gauges.refresh(session, self.last_idr_age_s(), self._fmt.video.fps)
+            self._gauges.refresh(session, self.last_idr_age_s())
 
     def stop(self, timeout_s: float) -> None:
         """Unpublish and end; at most ``timeout_s`` seconds: end of input, SIGTERM, SIGKILL."""
@@ -297,5 +285,5 @@ class Destination:
 def _error_text(reason: Reason, lines: list[str], session: PushSession) -> str:
     if reason is Reason.STALL:
         what = "nothing accepted" if session.connected else "no connection"
-        return f"stall: {what} for {session.silent_ticks} ticks"
+        return f"stall: {what} for {session.silent_s:.1f} s"
     return f"{reason}: {lines[-1] if lines else session.exit_text()}"

@@ -25,12 +25,12 @@ class PushGauges:
         }
         self._counted: tuple[PushSession | None, int] = (None, 0)
 
-    def refresh(self, session: PushSession | None, last_idr_age_s: float | None, fps: int) -> None:
+    def refresh(self, session: PushSession | None, last_idr_age_s: float | None) -> None:
         """Publish the present state; called about once a second by the tick loop."""
         fresh = last_idr_age_s is not None and last_idr_age_s <= _ON_AIR_WITHIN_S
         self._on_air.set(1.0 if fresh else 0.0)
         self._session_age.set(session.age_s() if session else 0.0)
-        self._progress_age.set(session.silent_ticks / fps if session else 0.0)
+        self._progress_age.set(session.silent_s if session else 0.0)
         self._queue_bytes.set(session.waiting_bytes if session else 0)
         if session is not None:
             known = self._counted[1] if self._counted[0] is session else 0

@@ -42,8 +42,7 @@ def session_plan(
     loopback: bool,
     redact: Callable[[str], str],
 ) -> SessionPlan:
-    """What all sessions of a destination share, with its patience in ticks."""
-    fps = fmt.video.fps
+    """What all sessions of a destination share, with its patience."""
     connect_s, stall_s = push.connect_timeout_s, push.stall_after_s
     if loopback:
         connect_s = min(connect_s, _LOOPBACK_CONNECT_S)
@@ -54,9 +53,9 @@ def session_plan(
         fmt=fmt,
         headers=headers,
         send_buffer_bytes=push.send_buffer_kib * 1024,
-        queue_ticks=math.ceil(push.queue_s * fps),
-        connect_ticks=math.ceil(connect_s * fps),
-        stall_ticks=math.ceil(stall_s * fps),
+        queue_ticks=math.ceil(push.queue_s * fmt.video.fps),
+        connect_s=connect_s,
+        stall_s=stall_s,
         redact=redact,
     )
 

@@ -1,7 +1,7 @@
 """What a push process says about itself, and the verdict that it is stuck.
 
-Pure: bytes and ticks in, values out. Must never use wall time: a stall is counted in ticks
-*offered*, so a playout that was frozen does not accuse its destinations when it wakes.
+Pure: bytes, ticks and ``now`` in, values out. A stall is counted in ticks *offered at their
+pace*: a playout that was frozen, or that catches up after it, must never accuse its destinations.
 """
 
 from __future__ import annotations
@@ -47,38 +47,38 @@ class ProgressReader:
 
 
 class StallWatch:
-    """Counts ticks offered since the process last moved bytes.
+    """Adds up the time in which ticks were offered and no byte moved.
 
     Args:
-        connect_ticks: patience before the first report (connection and publish).
-        stall_ticks: patience after it.
+        connect_s: patience before the first report (connection and publish).
+        stall_s: patience after it.
+        tick_s: length of a tick; a longer pause between ticks counts as one tick (we were
+            frozen), a shorter one as itself (we are catching up).
     """
 
-    __slots__ = ("_bytes", "_connect_ticks", "_silent_ticks", "_stall_ticks", "connected")
+    __slots__ = ("_bytes", "_connect_s", "_last", "_stall_s", "_tick_s", "connected", "silent_s")
 
-    def __init__(self, connect_ticks: int, stall_ticks: int) -> None:
-        self._connect_ticks = connect_ticks
-        self._stall_ticks = stall_ticks
-        self._silent_ticks = 0
+    def __init__(self, connect_s: float, stall_s: float, tick_s: float) -> None:
+        self._connect_s = connect_s
+        self._stall_s = stall_s
+        self._tick_s = tick_s
+        self._last: float | None = None
         self._bytes = 0
+        self.silent_s = 0.0
         self.connected = False
 
-    @property
-    def silent_ticks(self) -> int:
-        """Ticks offered since the last sign of life."""
-        return self._silent_ticks
-
-    def offered(self) -> bool:
-        """Count one tick; True when the verdict is "stuck"."""
-        self._silent_ticks += 1
-        limit = self._stall_ticks if self.connected else self._connect_ticks
-        return self._silent_ticks > limit
+    def offered(self, now: float) -> bool:
+        """Count one tick offered at ``now`` (monotonic); True when the verdict is "stuck"."""
+        if self._last is not None:
+            self.silent_s += min(now - self._last, self._tick_s)
+        self._last = now
+        return self.silent_s >= (self._stall_s if self.connected else self._connect_s)
 
     def moved(self, progress: Progress) -> bool:
         """Note a report; True when bytes have really moved since the last one."""
         if progress.total_bytes <= self._bytes:
             return False
         self._bytes = progress.total_bytes
-        self._silent_ticks = 0
+        self.silent_s = 0.0
         self.connected = True
         return True

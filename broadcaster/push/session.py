@@ -45,8 +45,8 @@ class SessionPlan:
     headers: StreamHeaders
     send_buffer_bytes: int
     queue_ticks: int
-    connect_ticks: int
-    stall_ticks: int
+    connect_s: float
+    stall_s: float
     redact: Callable[[str], str]
 
 
@@ -75,7 +75,7 @@ class PushSession:
         self._lock = threading.Lock()  # guards the pipe's end against close while writing
         self._timeline: SessionTimeline | None = None
         self._backlog = Backlog(plan.queue_ticks, self._began)
-        self._watch = StallWatch(plan.connect_ticks, plan.stall_ticks)
+        self._watch = StallWatch(plan.connect_s, plan.stall_s, 1 / plan.fmt.video.fps)
         self._reader = ProgressReader()
         self._pictures = 0
         self._idrs: deque[int] = deque()
@@ -127,9 +127,9 @@ class PushSession:
         return self._watch.connected
 
     @property
-    def silent_ticks(self) -> int:
-        """Ticks offered since the process last moved bytes."""
-        return self._watch.silent_ticks
+    def silent_s(self) -> float:
+        """Seconds of ticks offered since the process last moved bytes."""
+        return self._watch.silent_s
 
     @property
     def waiting_bytes(self) -> int:
@@ -142,8 +142,8 @@ class PushSession:
 
     # the pacing thread
 
-    def offer(self, tick: AirTick, recent_sound: Iterable[AudioPacket]) -> bool:
-        """Take one tick; True when the process counts as stuck.
+    def offer(self, tick: AirTick, recent_sound: Iterable[AudioPacket], now: float) -> bool:
+        """Take one tick at ``now`` (monotonic seconds); True when the process counts as stuck.
 
         ``recent_sound`` are the last packets of the channel, this tick's included. A jump in tick
         numbers is treated like dropped ticks: closed up at the next IDR.
@@ -168,14 +168,14 @@ class PushSession:
             self.dropped_ticks += self._backlog.drop_waiting()
             self._skipping = True
         self._flush()
-        return self._watch.offered()
+        return self._watch.offered(now)
 
     def _resume(
         self, timeline: SessionTimeline, tick: AirTick, recent_sound: Iterable[AudioPacket]
     ) -> None:
         last = self._backlog.last_kept
         if last is not None:
-            timeline.resume_at(tick.tick, last.tick, last.sound_end)
+            timeline.resume_at(tick.tick, last.tick, last.mark)
         self._skipping = False
         self._backlog.add(self._entry(timeline, tick, recent_sound))
 
@@ -189,7 +189,7 @@ class PushSession:
             timestamp_ms = timeline.audio_ms(packet.slot)
             if timestamp_ms is not None:
                 pieces += flv.audio_tag(timestamp_ms, packet.payload)
-        return Entry(number, is_idr, timeline.sound_end, b"".join(pieces))
+        return Entry(number, is_idr, timeline.mark(), b"".join(pieces))
 
     def _began(self, entry: Entry) -> None:
         self._pictures += 1

@@ -10,7 +10,8 @@ from __future__ import annotations
 from broadcaster.formats import AAC_FRAME_SAMPLES, EncodeFormat
 
 _MAX_FIRST_LAG_MS = 20
-"""Sound may begin this much after the first picture; 44.1 kHz slots (23.2 ms) may begin before."""
+"""Sound may begin this much after the first picture. A slot of 44.1 kHz lasts 23.2 ms, so there
+the one that is cut by the picture's beginning may have to be taken."""
 
 
 class SessionTimeline:
@@ -36,14 +37,13 @@ class SessionTimeline:
         if (slot * AAC_FRAME_SAMPLES - start) * 1000 > _MAX_FIRST_LAG_MS * self._rate:
             slot -= 1
         self._first_slot = slot
-        self._origin = min(start, slot * AAC_FRAME_SAMPLES)
-        self._sound_end = self._origin
+        self._origin = start
+        self._sound_end = slot * AAC_FRAME_SAMPLES
         self._last_tick = first_tick - 1
 
-    @property
-    def sound_end(self) -> int:
-        """First sample position (channel's count, gaps taken out) not yet filled with sound."""
-        return self._sound_end
+    def mark(self) -> tuple[int, int]:
+        """Where the timeline stands, for ``resume_at``: its origin and the end of its sound."""
+        return self._origin, self._sound_end
 
     def video_ms(self, tick: int) -> int:
         """Timestamp of a picture; ticks must come in order, gaps only through ``resume_at``."""
@@ -58,18 +58,19 @@ class SessionTimeline:
         if position < self._sound_end:
             return None
         self._sound_end = position + AAC_FRAME_SAMPLES
-        return self._first_ms + (position - self._origin) * 1000 // self._rate
+        # A first slot that begins just before the picture is stamped with it: the IDR comes first.
+        return self._first_ms + max(0, (position - self._origin) * 1000 // self._rate)
 
-    def resume_at(self, tick: int, last_sent: int, sound_end: int) -> None:
+    def resume_at(self, tick: int, last_sent: int, mark: tuple[int, int]) -> None:
         """Close the gap between tick ``last_sent`` and ``tick``: both media move together.
 
-        ``sound_end`` is what it was after ``last_sent``. Sound that was sent ahead of the gap
-        stays; packets that would overlap it are refused by ``audio_ms``, so the sound's own gap is
-        under one packet.
+        ``mark`` is what ``mark()`` said after ``last_sent``; all that was given a time since is
+        forgotten. Sound that was sent ahead of the gap stays; packets that would overlap it are
+        refused by ``audio_ms``, so the sound's own gap is under one packet.
         """
         missing = (tick - last_sent - 1) * self._spt
-        self._origin += missing
-        self._sound_end = sound_end + missing
+        self._origin = mark[0] + missing
+        self._sound_end = mark[1] + missing
 
     def age_s(self) -> float:
         """Seconds from 0 to the newest picture on this session's own timeline."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from broadcaster.errors import MediaError, StoreFull
+from broadcaster.errors import MediaError, SourceError, StoreFull
 from broadcaster.processes import kill_group, start_child
 from broadcaster.speech.command import (
     PROBE_RATE_HZ,
@@ -35,11 +35,16 @@ SAMPLE_BYTES = 4
 
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _REACHED = re.compile(r"^out_time_us=(\d+)$", re.MULTILINE)
-_FAULT = re.compile(r"\[(?:error|fatal|panic)\] (.+)")
+_NOT_STARTED = frozenset({125, 126, 127})
+"""What ``nice`` and ``prlimit`` exit with when the program cannot be run."""
 
 
 class MediaTooLongError(MediaError):
     """The sound is longer than the station allows."""
+
+
+class DecoderMissingError(SourceError):
+    """The station's own decoder cannot be started: nothing the client could mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ def probe_upload(upload: Path, settings: DecodeSettings) -> float:
     Raises:
         MediaError: empty, undecodable, without sound, or nothing but invalid numbers.
         MediaTooLongError: longer than ``max_sound_s``.
+        DecoderMissingError: there is no FFmpeg.
     """
     if upload.stat().st_size == 0:
         raise MediaError("The uploaded file is empty.")
@@ -93,14 +99,8 @@ def decode_upload(upload: Path, sound: Path, sample_rate: int, settings: DecodeS
         StoreFull: no space is left for the sound.
     """
     part = sound.with_suffix(".part")
-    limit_bytes = int((settings.max_sound_s + 2) * sample_rate) * SAMPLE_BYTES
-    limits = settings.limits(settings.timeout_s, limit_bytes)
-    job = DecodeJob(upload, part, sample_rate, settings.max_sound_s)
     try:
-        result = _run(decode_command(settings.ffmpeg, job, limits), settings.timeout_s)
-        if "resampling engine is unavailable" in result.stderr:
-            plain = replace(job, resampler="swr")
-            result = _run(decode_command(settings.ffmpeg, plain, limits), settings.timeout_s)
+        result = _decode(DecodeJob(upload, part, sample_rate, settings.max_sound_s), settings)
         if "No space left" in result.stderr or "Disk quota" in result.stderr:
             raise StoreFull("no space left for the decoded sound")
         samples = part.stat().st_size // SAMPLE_BYTES if part.exists() else 0
@@ -115,6 +115,16 @@ def decode_upload(upload: Path, sound: Path, sample_rate: int, settings: DecodeS
             part.unlink(missing_ok=True)
 
 
+def _decode(job: DecodeJob, settings: DecodeSettings) -> _Result:
+    limit_bytes = int((settings.max_sound_s + 2) * job.sample_rate) * SAMPLE_BYTES
+    limits = settings.limits(settings.timeout_s, limit_bytes)
+    result = _run(decode_command(settings.ffmpeg, job, limits), settings.timeout_s)
+    if "resampling engine is unavailable" in result.stderr:
+        plain = replace(job, resampler="swr")
+        result = _run(decode_command(settings.ffmpeg, plain, limits), settings.timeout_s)
+    return result
+
+
 @dataclass(frozen=True, slots=True)
 class _Result:
     returncode: int
@@ -126,7 +136,7 @@ def _run(command: list[str], timeout_s: float) -> _Result:
     try:
         child = start_child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
-        raise MediaError(f"The decoder cannot be started ({error.strerror}).") from error
+        raise DecoderMissingError("the decoder cannot be started") from error
     try:
         stdout, stderr = child.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
@@ -137,6 +147,8 @@ def _run(command: list[str], timeout_s: float) -> _Result:
             child.communicate()
     if child.returncode == -signal.SIGXCPU or b"received signal 24" in stderr:
         raise MediaError(f"Decoding took longer than {timeout_s:g} s.")
+    if child.returncode in _NOT_STARTED:
+        raise DecoderMissingError("the decoder cannot be started")
     return _Result(child.returncode, stdout, stderr.decode("utf-8", "replace"))
 
 
@@ -163,10 +175,8 @@ def _refusal(stderr: str) -> str:
     """One clear sentence from FFmpeg's complaints, without any path."""
     if "matches no streams" in stderr:
         return "The uploaded file has no sound."
-    if "[info] Input #0" in stderr or "Input #0" in stderr:
+    if "Input #0" in stderr:
         return "The uploaded file holds no sound that can be decoded."
-    if "not found" in stderr and not _FAULT.search(stderr):
-        return "The decoder is not installed."
     return "The uploaded file is not sound in a format that can be decoded."
 
 

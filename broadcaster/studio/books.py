@@ -63,6 +63,10 @@ class Books:
         """The playout was lost in mid-task."""
         self._move(task_id, TaskState.BUFFERING)
 
+    def put_back(self, task_id: str) -> None:
+        """Queue a task again, its progress kept."""
+        self._move(task_id, TaskState.QUEUED)
+
     def journal(self, task_id: str, played_samples: int) -> None:
         """Note how far a task was heard."""
         self._write(lambda: self._store.journal(task_id, played_samples))

@@ -7,17 +7,20 @@ and a wake-up socket.
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from broadcaster.errors import MediaError, StoreFull
+from broadcaster.errors import SourceError, StoreFull
 from broadcaster.speech.decode import SAMPLE_BYTES, DecodeSettings, decode_upload
 
 AT_ONCE = 2
 """Decoding children at the same time: ten channels must not crowd out the playout."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,12 @@ class Preparer:
 
     def _run(self, work: Preparation) -> None:
         with self._slots:
-            self._ready.put(prepare(work, self._settings))
+            try:
+                prepared = prepare(work, self._settings)
+            except (ValueError, RuntimeError) as error:
+                log.exception("preparing task %s failed", work.task_id)
+                prepared = Prepared(work.channel, work.task_id, error=f"not prepared: {error!r}")
+            self._ready.put(prepared)
         with contextlib.suppress(OSError):
             self._wake_write.send(b"!")
 
@@ -93,7 +101,7 @@ def prepare(work: Preparation, settings: DecodeSettings) -> Prepared:
         pass
     try:
         samples = decode_upload(work.upload, work.sound, work.sample_rate, settings)
-    except MediaError as error:
+    except SourceError as error:
         return Prepared(work.channel, work.task_id, error=str(error))
     except (StoreFull, OSError) as error:
         return Prepared(work.channel, work.task_id, error=str(error), full=True)

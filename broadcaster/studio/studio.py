@@ -13,26 +13,25 @@ import socket
 from dataclasses import dataclass
 
 from broadcaster.clock import Clock
-from broadcaster.condition import Condition
-from broadcaster.errors import StoreError, TaskNotFound
+from broadcaster.errors import StoreError
 from broadcaster.paths import StatePaths
 from broadcaster.settings.model import SettingsModel
 from broadcaster.speech.decode import DecodeSettings
 from broadcaster.store import ENDED_STATES, Spool, Task, TaskState, TaskStore
 from broadcaster.studio.books import Books
+from broadcaster.studio.desk import Desk
 from broadcaster.studio.doorbell import Doorbell
-from broadcaster.studio.lane import Held, Lane, Step, lane_state
-from broadcaster.studio.playout_link import Event, PlayoutLink, parse_event
+from broadcaster.studio.lane import Held, Step
+from broadcaster.studio.playout_link import PlayoutLink
 from broadcaster.studio.preparation import Preparation, Prepared, Preparer
 from broadcaster.studio.report import Report
-from broadcaster.wire import Message
 
 POLL_S = 1.0
 """Fallback for a lost ring; the only wake-up of an idle studio."""
 
 FULL_DISK_RETRY_S = 2.0
 HOUSEKEEPING_S = 60.0
-ENDINGS = frozenset({"done", "interrupted", "failed"})
+
 
 _log = logging.getLogger(__name__)
 
@@ -56,12 +55,10 @@ class Studio:
         self._bell = Doorbell(paths.doorbell)
         self._preparer = Preparer(decode_settings(settings))
         self._report = Report(paths.run)
-        self._lanes = {name: Lane(name) for name in self._rates}
-        now = clock.now()
-        self._conditions = {n: Condition(f"studio/{n}", "waiting", "", now) for n in self._rates}
+        self._desk = Desk(tuple(self._rates), self._books, self._link, clock)
         self._watched: socket.socket | None = None
         self._later: list[_Later] = []
-        self._housekeeping_at = now
+        self._housekeeping_at = clock.now()
         self._polled_at = float("-inf")
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._bell, selectors.EVENT_READ)
@@ -92,7 +89,7 @@ class Studio:
         with contextlib.suppress(StoreError):
             self._advance()
         self._keep_house()
-        self._tell()
+        self._report.write(self._desk.refresh_conditions())
 
     def close(self) -> None:
         """Release everything; running preparations end with the process."""
@@ -119,7 +116,7 @@ class Studio:
             if not self._link.connected and self._link.retry_in(now) <= 0:
                 self._connect(now)
             for event in self._link.receive():
-                self._on_event(event)
+                self._desk.on_event(event)
         except OSError as error:
             self._lose_playout(str(error))
 
@@ -128,93 +125,20 @@ class Studio:
         self._selector.register(self._watched, selectors.EVENT_READ)
         status = self._link.request({"op": "status"})
         for channel in status.get("channels", []):
-            if channel.get("name") in self._lanes:
-                self._reconcile(channel)
+            if channel.get("name") in self._desk.lanes:
+                self._desk.reconcile(channel)
 
     def _lose_playout(self, why: str) -> None:
-        was_connected = self._link.connected
-        self._forget_link()
-        if was_connected:
+        if self._link.connected:
             _log.warning("the playout is gone: %s", why)
-        for name, lane in self._lanes.items():
-            for held in lane.held:
-                if held.step is Step.ON_AIR:
-                    self._books.off_air(held.task_id)
-            self._lanes[name] = lane.unsent()
+        self._forget_link()
+        self._desk.playout_lost()
 
     def _forget_link(self) -> None:
         if self._watched is not None:
             self._selector.unregister(self._watched)
             self._watched = None
         self._link.close()
-
-    def _reconcile(self, channel: Message) -> None:
-        """Compare what the playout says it plays with what the studio believes."""
-        name = channel["name"]
-        for ended in channel.get("ended", []):
-            event = parse_event({**ended, "channel": name})
-            if event is not None:
-                self._on_event(event)
-        task_id = channel.get("task_id")
-        if not task_id:
-            return
-        event = Event("progress", name, task_id, int(channel.get("played_samples") or 0), "")
-        if channel.get("source") == "task":
-            self._on_event(event)
-        elif self._lanes[name].find(task_id) is None:
-            self._adopt(event)  # taken, but not begun: ``started`` will come
-
-    def _on_event(self, event: Event) -> None:
-        lane = self._lanes.get(event.channel)
-        if lane is None or not event.task_id:
-            return
-        held = lane.find(event.task_id)
-        if event.kind in {"started", "progress"}:
-            if held is None and not self._adopt(event):
-                return
-            self._heard(event, held)
-        elif event.kind in ENDINGS and (held is not None or self._is_active(event.task_id)):
-            self._over(event)
-
-    def _adopt(self, event: Event) -> bool:
-        """The playout says a task that the studio does not hold: it is from an earlier life."""
-        try:
-            task = self._books.store.get(event.task_id)
-        except TaskNotFound:
-            return False  # not from this store: none of our business
-        except StoreError:
-            return False  # the next progress event comes in a second
-        if task.ended:
-            self._link.interrupt(event.channel, event.task_id)
-            return False
-        lane = self._lanes[event.channel]
-        held = Held(task.id, Step.SENT, task.samples, task.played_samples)
-        self._lanes[event.channel] = lane.adopted(held)
-        return True
-
-    def _heard(self, event: Event, before: Held | None) -> None:
-        lane = self._lanes[event.channel].heard(event.task_id, event.played_samples)
-        self._lanes[event.channel] = lane
-        if before is None or before.step is not Step.ON_AIR:
-            self._books.on_air(event.task_id)
-        if event.kind == "progress":
-            self._books.journal(event.task_id, event.played_samples)
-
-    def _over(self, event: Event) -> None:
-        if event.played_samples:
-            self._books.journal(event.task_id, event.played_samples)
-        if event.kind == "done":
-            self._end(event.channel, event.task_id, TaskState.DONE)
-        elif event.kind == "interrupted":
-            self._end(event.channel, event.task_id, TaskState.CANCELLED, "interrupted")
-        else:
-            why = event.error or "the playout could not play it"
-            self._end(event.channel, event.task_id, TaskState.FAILED, why)
-
-    def _is_active(self, task_id: str) -> bool:
-        with contextlib.suppress(StoreError):
-            return not self._books.store.get(task_id).ended
-        return False
 
     # --- the store's side ----------------------------------------------------------------------
 
@@ -225,30 +149,30 @@ class Studio:
         for later in due:
             self._preparer.start(later.work)
         self._drop_cancelled()
-        for name in self._lanes:
+        for name in self._desk.lanes:
             self._take(name)
             if self._link.connected:
                 self._send(name)
 
     def _drop_cancelled(self) -> None:
-        held = {h.task_id: (name, h) for name, lane in self._lanes.items() for h in lane.held}
+        held = {h.task_id: (name, h) for name, lane in self._desk.lanes.items() for h in lane.held}
         for task_id, state in self._books.store.states(held).items():
             if state not in ENDED_STATES:
                 continue
             name, dropped = held[task_id]
-            self._lanes[name] = self._lanes[name].dropped(task_id)
+            self._desk.lanes[name] = self._desk.lanes[name].dropped(task_id)
             if dropped.step in {Step.SENT, Step.ON_AIR}:
                 self._link.interrupt(name, task_id)
-            self._housekeeping_at = self._clock.now()
+            self._desk.untidy = True
 
     def _take(self, name: str) -> None:
-        if not self._lanes[name].wants_task():
+        if not self._desk.lanes[name].wants_task():
             return
         task = self._books.take(name)
         if task is None:
             return
         held = Held(task.id, Step.PREPARING, task.samples, task.played_samples)
-        self._lanes[name] = self._lanes[name].added(held)
+        self._desk.lanes[name] = self._desk.lanes[name].added(held)
         self._preparer.start(self._preparation(task))
 
     def _preparation(self, task: Task) -> Preparation:
@@ -260,27 +184,31 @@ class Studio:
         return Preparation(task.channel, task.id, upload, sound, rate, samples)
 
     def _on_prepared(self, prepared: Prepared) -> None:
-        lane = self._lanes[prepared.channel]
+        lane = self._desk.lanes[prepared.channel]
         if lane.find(prepared.task_id) is None:
             return  # cancelled meanwhile
         if prepared.full:
-            self._note(prepared.channel, prepared.error)
+            self._desk.note(prepared.channel, prepared.error)
             with contextlib.suppress(StoreError):
                 work = self._preparation(self._books.store.get(prepared.task_id))
                 self._later.append(_Later(self._clock.now() + FULL_DISK_RETRY_S, work))
         elif prepared.error:
-            self._end(prepared.channel, prepared.task_id, TaskState.FAILED, prepared.error)
+            self._desk.end(prepared.channel, prepared.task_id, TaskState.FAILED, prepared.error)
         else:
-            self._lanes[prepared.channel] = lane.prepared(prepared.task_id, prepared.samples)
+            self._desk.lanes[prepared.channel] = lane.prepared(prepared.task_id, prepared.samples)
             self._books.prepared(prepared.task_id, prepared.samples)
 
     def _send(self, name: str) -> None:
-        while (held := self._lanes[name].to_send()) is not None:
+        while (held := self._desk.lanes[name].to_send()) is not None:
             if held.hopeless:
                 why = "the playout ended each time it played this task"
-                self._end(name, held.task_id, TaskState.FAILED, why)
+                self._desk.end(name, held.task_id, TaskState.FAILED, why)
+            elif held.samples == 0:
+                # Found on air without its length in the store (full disk): prepare it again.
+                self._desk.lanes[name] = self._desk.lanes[name].dropped(held.task_id)
+                self._books.put_back(held.task_id)
             elif held.played_samples >= held.samples:
-                self._end(name, held.task_id, TaskState.DONE)
+                self._desk.end(name, held.task_id, TaskState.DONE)
             elif not self._play(name, held):
                 return
 
@@ -299,43 +227,22 @@ class Studio:
             self._lose_playout(str(error))
             return False
         if answer.get("ok"):
-            self._lanes[name] = self._lanes[name].sent(held.task_id)
+            self._desk.lanes[name] = self._desk.lanes[name].sent(held.task_id)
             return True
         why = str(answer.get("error") or "refused without a reason")
         if why != "busy":
-            self._end(name, held.task_id, TaskState.FAILED, f"the playout refused it: {why}")
+            self._desk.end(name, held.task_id, TaskState.FAILED, f"the playout refused it: {why}")
         return False
-
-    # --- both ----------------------------------------------------------------------------------
-
-    def _end(self, name: str, task_id: str, state: TaskState, why: str = "") -> None:
-        self._lanes[name] = self._lanes[name].dropped(task_id)
-        self._books.end(task_id, name, state, why)
-        self._housekeeping_at = self._clock.now()
-        if state is TaskState.FAILED:
-            self._note(name, why)
-            _log.warning("task %s failed: %s", task_id, why)
-
-    def _note(self, name: str, error: str) -> None:
-        condition = self._conditions[name]
-        self._conditions[name] = condition.entered(condition.state, self._clock.now(), error)
 
     def _keep_house(self) -> None:
         now = self._clock.now()
-        if now < self._housekeeping_at:
+        if now < self._housekeeping_at and not self._desk.untidy:
             return
+        self._desk.untidy = False
         self._housekeeping_at = now + HOUSEKEEPING_S
         with contextlib.suppress(StoreError):
             self._books.store.clear_ended()
             self._books.store.forget_ended(self._history_s)
-
-    def _tell(self) -> None:
-        now = self._clock.now()
-        for name, lane in self._lanes.items():
-            state = lane_state(lane, self._link.connected)
-            error = self._books.last_error or None
-            self._conditions[name] = self._conditions[name].entered(state, now, error)
-        self._report.write(tuple(self._conditions.values()))
 
 
 def decode_settings(settings: SettingsModel) -> DecodeSettings:

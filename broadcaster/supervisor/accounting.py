@@ -22,6 +22,10 @@ ACCOUNT_EVERY_S = 15.0
 """Reading ``smaps_rollup`` makes the kernel walk every mapping (about 1 ms a process)."""
 
 
+FIRST_ACCOUNT_S = 3.0
+"""Before that the roles are still loading, and their size means nothing."""
+
+
 class Accounting:
     """Keeps the supervisor's metrics; ``state_dir`` is where free space is measured."""
 
@@ -30,7 +34,7 @@ class Accounting:
     def __init__(self, state_dir: Path, metrics_dir: Path) -> None:
         self._state_dir = state_dir
         self._metrics_dir = metrics_dir
-        self._next_at = 0.0
+        self._next_at: float | None = None
         self._up: dict[str, bool] = {}
 
     def attend(self, now: float, roles: Sequence[Role]) -> None:
@@ -40,6 +44,8 @@ class Accounting:
             if self._up.get(role.spec.name) is not up:
                 self._up[role.spec.name] = up
                 ROLE_UP.labels(role.spec.name).set(up)
+        if self._next_at is None:
+            self._next_at = now + FIRST_ACCOUNT_S
         if now >= self._next_at:
             self._next_at = now + ACCOUNT_EVERY_S
             self._measure(roles)

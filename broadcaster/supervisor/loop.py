@@ -21,7 +21,6 @@ from broadcaster.supervisor.restart import RestartSchedule
 from broadcaster.supervisor.role import Role, RoleSpec
 from broadcaster.supervisor.roster import write_roster
 from broadcaster.supervisor.signals import SignalInbox
-from broadcaster.supervisor.strays import kill_strays, reap_strays
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +120,6 @@ class SupervisorLoop:
                     logger.warning("%s did not stop in time; killing it", role.spec.name)
                     role.kill()
         self._reap_until(self.roles, self._clock.now() + SLEPT_S)
-        kill_strays(self._clock.now() + SLEPT_S, self._clock)
 
     def _pass(
         self, selector: selectors.BaseSelector, inbox: SignalInbox, next_tick: float
@@ -153,7 +151,6 @@ class SupervisorLoop:
             logger.warning("the supervisor slept %.1f s", now - due)
             for role in self.roles:
                 role.excuse(now - due)
-        reap_strays(frozenset(role.pid for role in self.roles if role.pid is not None))
         for role in self.roles:
             role.look(now)
         for attendant in self._attendants:

@@ -28,7 +28,7 @@ from broadcaster.supervisor.readiness import Readiness, WatchdogFeeder
 from broadcaster.supervisor.role import RoleSpec
 from broadcaster.supervisor.roles import role_environment, station_roles, upload_dir
 from broadcaster.supervisor.signals import SignalInbox
-from broadcaster.supervisor.strays import adopt_orphans
+from broadcaster.supervisor.strays import StrayReaper, adopt_orphans, kill_strays
 from broadcaster.supervisor.summary import summary
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,9 @@ EXIT_STOPPED = 0
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 """The station was not started: its settings, ports or folder do not allow it."""
+
+_STRAYS_S = 0.5
+"""A killed process is gone in milliseconds; one stuck in the kernel is not worth waiting for."""
 
 RoleFactory = Callable[[SettingsModel, StatePaths], Sequence[RoleSpec]]
 
@@ -104,6 +107,7 @@ def _run(
     finally:
         notifier.stopping()
         loop.stop()
+        kill_strays(clock.now() + _STRAYS_S, clock)
         notifier.close()
 
 
@@ -118,6 +122,7 @@ def _attendants(
     from broadcaster.supervisor.accounting import Accounting  # noqa: PLC0415 (needs the variable)
 
     yield Readiness(paths.playout_socket, paths.heartbeat, notifier, announce, began)
+    yield StrayReaper()
     yield WatchdogFeeder(paths.heartbeat, notifier)
     yield Accounting(paths.root, paths.metrics)
     if os.environ.get(parent.VARIABLE):

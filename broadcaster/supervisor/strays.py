@@ -10,13 +10,27 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from broadcaster.clock import Clock
+from broadcaster.supervisor.role import Role
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _POLL_S = 0.02
+
+
+class StrayReaper:
+    """Reaps strays at every tick of the supervisor's loop."""
+
+    hurried = False
+
+    def attend(self, _now: float, roles: Sequence[Role]) -> None:
+        """One pass."""
+        reap_strays(frozenset(role.pid for role in roles if role.pid is not None))
+
+    def role_ended(self, role: Role, reason: str) -> None:
+        """The role's own children are strays from now on; the next pass sees to them."""
 
 
 def adopt_orphans() -> None:

@@ -82,6 +82,8 @@ class HeartbeatWatch:
 class HttpWatch:
     """``GET path`` every ``period_s``; an answer with status 200 within ``timeout_s`` is proof.
 
+    Until the first answer it asks at every tick, so that a role that is up is known to be.
+
     The proof is dated to the moment of the question, so that a verdict is never late by the time
     an answer lay in the socket.
     """
@@ -95,11 +97,13 @@ class HttpWatch:
     first_limit_s: float
     _question: _Question | None = None
     _next_at: float = 0.0
+    _answered: bool = False
 
     def begin(self) -> None:
         """Forget a question to the old process."""
         self.close()
         self._next_at = 0.0
+        self._answered = False
 
     def newest_proof(self, now: float) -> float | None:
         """Collect an answer, or ask when it is time."""
@@ -111,6 +115,7 @@ class HttpWatch:
         if verdict is None and now - asked_at < self.timeout_s:
             return None
         self.close()
+        self._answered = self._answered or bool(verdict)
         self._ask_when_due(now)
         return asked_at if verdict else None
 
@@ -121,7 +126,7 @@ class HttpWatch:
             self._question = None
 
     def _ask_when_due(self, now: float) -> None:
-        if now >= self._next_at:
+        if now >= self._next_at or not self._answered:
             self._next_at = now + self.period_s - _EARLY_S
             self._question = _Question(self.host, self.port, self.path, now)
 

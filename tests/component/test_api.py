@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import socket
 import sqlite3
 import time
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,18 +21,9 @@ from broadcaster.store import Spool, Task, TaskState, TaskStore
 from broadcaster.store.task import ACTIVE_STATES
 from tests.doubles.api_server import ApiServer, form
 from tests.doubles.fake_playout import FakeDestination, FakePlayout
+from tests.doubles.sound import wav
 
 QUEUE_LIMIT = 40
-
-
-def wav(seconds: float = 0.2, rate: int = 16_000) -> bytes:
-    held = io.BytesIO()
-    with wave.open(held, "wb") as file:
-        file.setparams((1, 2, rate, 0, "NONE", ""))
-        file.writeframes(
-            (np.sin(np.arange(int(seconds * rate)) / 9) * 9000).astype("<i2").tobytes()
-        )
-    return held.getvalue()
 
 
 @pytest.fixture(scope="module")

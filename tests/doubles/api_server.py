@@ -35,6 +35,7 @@ class ApiServer:
             else:
                 document[section] = values
         self.paths.resolved_settings.write_text(json.dumps(document))
+        self.settings_file = self.paths.resolved_settings
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
         self.port = int(self.listener.getsockname()[1])
@@ -46,7 +47,7 @@ class ApiServer:
         environment = {
             **os.environ,
             "PYTHONPATH": str(Path.cwd()),
-            "BROADCASTER_SETTINGS_JSON": str(self.paths.resolved_settings),
+            "BROADCASTER_SETTINGS_JSON": str(self.settings_file),
             "PROMETHEUS_MULTIPROC_DIR": str(self.paths.metrics),
         }
         environment.pop("BROADCASTER_PARENT_PID", None)

@@ -11,6 +11,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+_SEGMENT_BYTES = 1448
+_RECEIVE_BUFFER_BYTES = 32768
+
 
 @dataclass(slots=True)
 class Toxics:
@@ -64,10 +67,14 @@ class ChaosProxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(5)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(
-            self._accepted, "127.0.0.1", self.port, reuse_address=True, limit=16384
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Loopback's 64 KiB segments would let data pass in lumps; this is an Ethernet path.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT_BYTES)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        listener.bind(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        self._server = await asyncio.start_server(self._accepted, sock=listener, limit=16384)
 
     async def _close(self, *, reset: bool) -> None:
         if self._server is not None:

@@ -4,7 +4,8 @@
 FAKE_FFMPEG holds words: ``exit-at-frame=N`` · ``exit-code=N`` · ``ignore-sigterm`` ·
 ``stop-reading=N`` (after N pictures, stay alive) · ``no-bytes`` (progress whose total_size stands
 still) · ``no-progress`` · ``garbage`` (flood stderr) · ``say=TEXT`` (one stderr line at the end,
-underscores for spaces) · ``close-progress``.
+underscores for spaces) · ``close-progress`` · ``hold=PATH`` (read nothing while that file exists) ·
+``tee=PATH`` (write there, at the end, what was read).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class _Fake:
         self.faults = {key: value or "1" for key, value in pairs}
         self.progress = int(argv[argv.index("-progress") + 1].removeprefix("pipe:"))
         self.frames = self.bytes = 0
+        self.copy = bytearray()
 
     def run(self) -> int:
         if "ignore-sigterm" in self.faults:
@@ -63,18 +65,23 @@ class _Fake:
                 time.sleep(3600)
 
     def _leave(self) -> int:
+        if "tee" in self.faults:
+            Path(self.faults["tee"]).write_bytes(self.copy)
         if "say" in self.faults:
             print(self.faults["say"].replace("_", " "), file=sys.stderr, flush=True)
         return int(self.faults.get("exit-code", 0))
 
-    @staticmethod
-    def _read(count: int) -> bytes:
+    def _read(self, count: int) -> bytes:
         data = b""
         while len(data) < count:
+            while "hold" in self.faults and Path(self.faults["hold"]).exists():
+                time.sleep(0.002)
             more = os.read(0, count - len(data))
             if not more:
                 return b""
             data += more
+        if "tee" in self.faults:
+            self.copy += data
         return data
 
     def _report(self) -> None:

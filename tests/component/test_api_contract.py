@@ -1,0 +1,112 @@
+"""``/openapi.json`` says what the API does: every route is in it, every answer fits its schema."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from broadcaster.api.app import create_app
+from broadcaster.settings.model import SettingsModel
+from tests.doubles.fake_playout import FakePlayout
+from tests.doubles.sound import wav
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    document = {"station": {"state_dir": str(tmp_path)}, "relay": {"mode": "none"}}
+    return create_app(SettingsModel.model_validate(document))
+
+
+@pytest.fixture
+def client(app: Flask) -> Iterator[FlaskClient]:
+    with app.test_client() as made:
+        yield made
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> Any:
+    return client.get("/openapi.json").get_json()
+
+
+def faults(value: Any, schema: Any, document: Any, at: str = "") -> list[str]:
+    """Where ``value`` breaks ``schema`` (the part of JSON Schema that the contract uses)."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    if "const" in schema:
+        return [] if value == schema["const"] else [f"{at}: {value!r}"]
+    if "enum" in schema:
+        return [] if value in schema["enum"] else [f"{at}: {value!r}"]
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    known = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
+    known |= {"object": dict, "array": list, "null": type(None)}
+    if not any(isinstance(value, known[kind]) for kind in kinds):
+        return [f"{at}: {value!r} is not {kinds}"]
+    found = []
+    if isinstance(value, dict) and "properties" in schema:
+        found += [f"{at}: {key} missing" for key in schema["required"] if key not in value]
+        found += [f"{at}: {key} unknown" for key in value if key not in schema["properties"]]
+        for key, part in schema["properties"].items():
+            if key in value:
+                found += faults(value[key], part, document, f"{at}.{key}")
+    if isinstance(value, list) and "items" in schema:
+        for number, part in enumerate(value):
+            found += faults(part, schema["items"], document, f"{at}[{number}]")
+    return found
+
+
+def test_every_route_is_in_the_document_and_nothing_else(app: Flask, document: Any) -> None:
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule)), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    described = {(path, method) for path, item in document["paths"].items() for method in item}
+    assert routes == described
+
+
+def test_every_answer_fits_the_document(client: FlaskClient, document: Any, tmp_path: Path) -> None:
+    def check(method: str, path: str, template: str = "", **sent: Any) -> Any:
+        answer = client.open(path, method=method.upper(), **sent)
+        described = document["paths"][template or path][method]["responses"]
+        assert str(answer.status_code) in described, f"{method} {path}: {answer.status_code}"
+        content = described[str(answer.status_code)]["content"]
+        assert answer.mimetype in content
+        if answer.mimetype.endswith("json"):
+            schema = content[answer.mimetype]["schema"]
+            if schema != {"type": "string"}:
+                assert faults(answer.get_json(), schema, document, path) == []
+        return answer
+
+    with FakePlayout(tmp_path / "run" / "playout.sock"):
+        for path in ("/", "/healthz", "/readyz", "/status", "/metrics", "/openapi.json"):
+            assert check("get", path).status_code == 200
+        form = {"audio_file": (io.BytesIO(wav()), "a.wav")}
+        task = check("post", "/generate_video", data=form)
+        assert task.status_code == 202
+        one = f"/tasks/{task.get_json()['task_id']}"
+        assert check("get", one, "/tasks/{task_id}").status_code == 200
+        assert check("get", "/tasks").status_code == 200
+        assert check("delete", one, "/tasks/{task_id}").status_code == 200
+        assert check("delete", one, "/tasks/{task_id}").status_code == 409
+        assert check("get", "/tasks/none", "/tasks/{task_id}").status_code == 404
+        assert check("post", "/interrupt").status_code == 200
+        assert check("post", "/generate_video", data=b"").status_code == 415
+        empty = {"audio_file": (io.BytesIO(b""), "a.wav")}
+        assert check("post", "/generate_video", data=empty).status_code == 422
+    answer = check("get", "/status")
+    assert answer.status_code == 200
+
+
+def test_the_station_that_is_down_is_described_too(client: FlaskClient, document: Any) -> None:
+    for path in ("/readyz", "/status"):
+        answer = client.get(path)
+        described = document["paths"][path]["get"]["responses"][str(answer.status_code)]
+        schema = described["content"]["application/json"]["schema"]
+        assert faults(answer.get_json(), schema, document, path) == []
