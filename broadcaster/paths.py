@@ -53,14 +53,23 @@ class StatePaths:
         return self.run / "doorbell.sock"
 
     @property
+    def memory(self) -> Path:
+        """What is written at every tick: a folder in memory, linked here by the supervisor.
+
+        On a disk such a file can stall the tick loop while it is written back, and a full disk
+        would kill its writer (SIGBUS).
+        """
+        return self.run / "memory"
+
+    @property
     def heartbeat(self) -> Path:
         """Tick counter that the playout writes and the supervisor reads."""
-        return self.run / "heartbeat"
+        return self.memory / "heartbeat"
 
     @property
     def metrics(self) -> Path:
         """prometheus-client's multiprocess directory."""
-        return self.run / "metrics"
+        return self.memory / "metrics"
 
     @property
     def relay(self) -> Path:
@@ -69,5 +78,6 @@ class StatePaths:
 
     def make(self) -> None:
         """Create the folders, private to the user."""
-        for folder in (self.root, self.run, self.cache, self.spool, self.metrics, self.relay):
+        folders = (self.root, self.run, self.cache, self.spool, self.memory, self.metrics, self.relay)
+        for folder in folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ def start_child(  # noqa: PLR0913 - the keywords are those of Popen
         command = ["setpriv", "--pdeathsig", "KILL", "--", *command]
     environment = dict(os.environ if env is None else env)
     environment[PARENT_PID_VARIABLE] = str(os.getpid())
-    return subprocess.Popen(
+    child = subprocess.Popen(
         command,
         env=environment,
         cwd=cwd,
@@ -68,6 +68,10 @@ def start_child(  # noqa: PLR0913 - the keywords are those of Popen
         pass_fds=tuple(pass_fds),
         start_new_session=True,
     )
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    if own:  # inherited by the child, but not by its session
+        _set_group_priority(child.pid, own)
+    return child
 
 
 def die_with_parent(sig: int = signal.SIGKILL, parent_pid: int | None = None) -> None:
@@ -93,18 +97,22 @@ def die_with_parent(sig: int = signal.SIGKILL, parent_pid: int | None = None) ->
         os.kill(os.getpid(), sig)
 
 
-def go_first(nice: int) -> None:
+def set_priority(nice: int) -> None:
     """Give this process ``nice``, where we may; without the right to, nothing changes.
 
-    Where the kernel groups processes by session (``sched_autogroup``), each of our roles is a group
-    of its own and ``nice`` counts only inside it: the group has a value too, and that is what
-    stands against other sessions (measured: without it two busy processes made ticks late by
-    hundreds of milliseconds, whatever the process's own value).
+    Where the kernel groups processes by session (``sched_autogroup``), each of our children is a
+    group of its own and ``nice`` counts only inside it: the group's own value is what stands
+    against other sessions. Without it two busy processes made ticks late by up to 0.5 s, whatever
+    the process's value was; with it p99 stays under 2 ms.
     """
-    with contextlib.suppress(PermissionError):
-        os.nice(nice)
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(nice))
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    _set_group_priority(os.getpid(), nice)
+
+
+def _set_group_priority(pid: int, nice: int) -> None:
+    with contextlib.suppress(OSError):  # no such file without autogroups; no right to; ended
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
 def kill_group(pid: int, sig: int = signal.SIGKILL) -> None:

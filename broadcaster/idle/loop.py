@@ -1,7 +1,7 @@
 """An encoded loop: its packets, its sound, and its folder on disk.
 
-Folder layout: ``video.bin`` (packets end to end), ``sizes.npy`` (their lengths, uint32),
-``headers.json``, and for an audible loop ``sound.npy`` (float32, shape (2, n)) with ``aac.bin`` and
+Folder layout: ``video.bin`` (packets end to end), ``sizes.npy`` (uint32: CRC-32 of that file, then
+their lengths), ``headers.json``, and for an audible loop ``sound.npy`` (float32, shape (2, n)) with ``aac.bin`` and
 ``aac_sizes.npy`` where its packets could be made in advance.
 """
 
@@ -43,8 +43,9 @@ class LoopSound:
 
 
 def _write_packets(folder: Path, stem: str, sizes: str, packets: Sequence[bytes]) -> None:
-    (folder / stem).write_bytes(b"".join(packets))
-    np.save(folder / sizes, np.array([len(p) for p in packets], np.uint32))
+    data = b"".join(packets)
+    (folder / stem).write_bytes(data)
+    np.save(folder / sizes, np.array([zlib.crc32(data), *(len(p) for p in packets)], np.uint32))
 
 
 def save_loop(
@@ -63,8 +64,7 @@ def save_loop(
         np.save(draft / "sound.npy", sound.pcm)
         if sound.packets is not None:
             _write_packets(draft, "aac.bin", "aac_sizes.npy", sound.packets)
-    headers: dict[str, str | int] = {"title": title, "crc": zlib.crc32(b"".join(packets))}
-    headers |= {"sps": parameter_sets.sps.hex(), "pps": parameter_sets.pps.hex()}
+    headers = {"title": title, "sps": parameter_sets.sps.hex(), "pps": parameter_sets.pps.hex()}
     (draft / "headers.json").write_text(json.dumps(headers))
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
@@ -73,9 +73,10 @@ def save_loop(
 def _read_packets(folder: Path, stem: str, sizes: str) -> list[memoryview]:
     with (folder / stem).open("rb") as handle:
         data = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
-    ends = np.cumsum(np.load(folder / sizes), dtype=np.int64)
-    if not len(ends) or int(ends[-1]) != len(data):
-        raise ValueError(f"{stem} and {sizes} disagree")
+    checksum, *lengths = np.load(folder / sizes).tolist()
+    ends = np.cumsum(lengths, dtype=np.int64)
+    if not len(ends) or int(ends[-1]) != len(data) or zlib.crc32(data) != checksum:
+        raise ValueError(f"{stem} and {sizes} disagree")  # a power cut leaves zeros for data
     starts = [0, *ends[:-1].tolist()]
     return [data[start:end] for start, end in zip(starts, ends.tolist(), strict=True)]
 
@@ -90,8 +91,6 @@ def load_loop(folder: Path, fmt: EncodeFormat) -> EncodedLoop:
         headers = json.loads((folder / "headers.json").read_text())
         sets = ParameterSets(bytes.fromhex(headers["sps"]), bytes.fromhex(headers["pps"]))
         packets = _read_packets(folder, "video.bin", "sizes.npy")
-        if zlib.crc32(packets[0].obj) != headers["crc"]:
-            raise ValueError("video.bin was not written to its end")
         if len(packets) % fmt.gop_ticks:
             raise ValueError("the loop is not a whole number of GOPs")
         sound: IdleSound = Silence(fmt.audio)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from broadcaster.idle.draw import card_sound, draw_card, draw_slate, to_i420
 from broadcaster.idle.encode import encode_pictures, encode_sound
 from broadcaster.idle.loop import EncodedLoop, load_loop, save_loop
 from broadcaster.paths import StatePaths
-from broadcaster.processes import die_with_parent
+from broadcaster.processes import die_with_parent, set_priority
 from broadcaster.settings.load import read_resolved
 from broadcaster.settings.model import Channel, IdleClip, SettingsModel
 from broadcaster.settings.platforms import load_platforms, plan_encode
@@ -152,7 +151,7 @@ def main() -> int:
     parser.add_argument("--channel", required=True)
     arguments = parser.parse_args()
     die_with_parent()
-    os.nice(NICE)
+    set_priority(NICE)
     settings = read_resolved(arguments.settings)
     channel = next(c for c in settings.channels if c.name == arguments.channel)
     fmt = plan_encode(channel, load_platforms()).format

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from broadcaster.logs import configure_logging
 from broadcaster.playout.station import Station
-from broadcaster.processes import die_with_parent, go_first
+from broadcaster.processes import die_with_parent, set_priority
 from broadcaster.settings.load import read_resolved
 
 log = logging.getLogger("broadcaster.playout")
@@ -25,7 +25,7 @@ def main() -> int:
     settings = read_resolved(arguments.settings)
     secrets = [d.url.get_secret_value() for c in settings.channels for d in c.destinations]
     configure_logging("playout", settings.station.log_level, secrets)
-    go_first(settings.playout.nice)
+    set_priority(settings.playout.nice)
     station = Station(settings, arguments.settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: station.loop.stop())

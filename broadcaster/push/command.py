@@ -52,6 +52,8 @@ def push_command(
             "tcp_nodelay": 1,
             "send_buffer_size": send_buffer_bytes,
         }
+    if url.startswith("rtmps:"):
+        options["tls_verify"] = 1  # FFmpeg's default would hand the key to anybody
     output = ffmpeg.output(source["v"], source["a"], url, **options).global_args(
         "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning",
         "-progress", f"pipe:{progress_fd}", "-stats_period", str(_PROGRESS_PERIOD_S),

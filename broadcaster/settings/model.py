@@ -111,7 +111,7 @@ class Speech(Section):
     """Limits of the child that decodes uploads."""
 
     decode_timeout_s: Positive = 120.0
-    decode_memory_mb: Annotated[int, Field(ge=256)] = 2048
+    decode_memory_mb: Annotated[int, Field(ge=512)] = 2048
 
 
 class Supervisor(Section):

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from broadcaster.checks.ports import port_holder
 from broadcaster.clock import Clock
 from broadcaster.errors import ConfigError
+from broadcaster.paths import StatePaths
 from broadcaster.settings.model import SettingsModel
 
 PORT_GRACE_S = 2.0
 """The roles of a station that was killed may hold their ports for a moment longer."""
 
 _PORT_POLL_S = 0.1
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+
+_MEMORY_NEEDED_BYTES = 64 << 20
+"""Twelve files of 1 MB per process life, of which a few pages are really touched."""
 
 
 @contextlib.contextmanager
@@ -71,3 +79,24 @@ def _busy_ports(settings: SettingsModel) -> list[str]:
             who = f"{name} (pid {pid})" if pid else name
             faults.append(f"port {port} ({key}) is taken by {who}")
     return faults
+
+
+def link_memory(paths: StatePaths) -> Path | None:
+    """Make the run folder's ``memory`` a folder under /dev/shm, one per state folder.
+
+    Returns:
+        The folder, to be removed at the end; None where memory is short or not there, and a plain
+        folder of the run folder serves.
+    """
+    name = hashlib.sha256(str(paths.root).encode()).hexdigest()[:12]
+    folder = _MEMORY / f"broadcaster-{name}"
+    shutil.rmtree(folder, ignore_errors=True)  # left by a station that was killed
+    try:
+        if shutil.disk_usage(_MEMORY).free < _MEMORY_NEEDED_BYTES:
+            return None
+        folder.mkdir(mode=0o700)
+        paths.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.memory.symlink_to(folder)
+    except OSError:
+        return None
+    return folder

@@ -28,6 +28,12 @@ def test_input_options_stand_before_the_input_and_nobuffer_is_never_used() -> No
     assert "nobuffer" not in " ".join(argv)
 
 
+def test_a_tls_ingest_must_show_a_valid_certificate() -> None:
+    argv = push_command("ffmpeg", "rtmps://h/live/k", 9, 65536)
+    assert argv[argv.index("-tls_verify") + 1] == "1"
+    assert "-tls_verify" not in push_command("ffmpeg", "rtmp://h/live/k", 9, 65536)
+
+
 @pytest.mark.parametrize(
     ("url", "loopback"),
     [

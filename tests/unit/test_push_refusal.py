@@ -45,6 +45,14 @@ URL = "rtmp://ingest.example/app/SECRETKEY123"
             Reason.CLOSED,
         ),
         (["av_interleaved_write_frame(): Connection reset by peer"], Reason.CLOSED),
+        (
+            [
+                "[tls @ 0x55] Peer certificate failed verification",
+                "[rtmps @ 0x55] Cannot open connection tls://h:443",
+                "rtmps://h:443/live/***: Input/output error",
+            ],
+            Reason.AUTH,
+        ),
         (["Something new in FFmpeg 9"], Reason.EXIT),
         ([], Reason.EXIT),
     ],
