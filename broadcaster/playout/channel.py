@@ -223,6 +223,8 @@ class ChannelAir:
         last = self._mixer.schedule.last
         if self._video.live or (last and last.end > max(self.tick, last.start)):
             return True  # live, or decided to be so before ``start``: its pictures must be kept
+        if not self._video.spliced:
+            return False  # it is about to be live by itself, with earlier pictures
         self._pictures.want(start)
         return self._pictures.ready(start, PICTURES_BEFORE_START)
 
