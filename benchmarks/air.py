@@ -1,17 +1,17 @@
 """One channel on air in a process of its own: real tick loop, real push, a task that never ends.
 
-    python -m benchmarks.air --url rtmp://... --scene FILE --size 720p25 --task memory|stamped|spoken
+    python -m benchmarks.air --url rtmp://... --scene FILE --size 720p25 --task KIND
 
-The task's pictures come from memory (I420), so that nothing but the channel itself is measured.
-Prints "on air" once the task is; ends on SIGTERM and then prints tick lateness as JSON.
+The task's pictures come from memory (I420), so that nothing but the channel itself is measured;
+idle shows the same scene in the same phase, so that a fade changes no picture's difficulty. Kinds:
+``memory`` covers idle; ``over-idle`` has it decoded too; ``stamped`` carries the time at which each
+picture was asked for; ``spoken`` is sound over the idle picture with its level bar. Prints "on air" once the task is; ends on SIGTERM and then prints tick lateness as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import signal
 import threading
 import time
@@ -20,11 +20,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rig import SIZES, SOUND_RATE, Size, moving_scene
+from benchmarks.rig import SIZES, SOUND_RATE, Size
 from broadcaster.clock import MonotonicClock
 from broadcaster.codec.sound_line import Silence
 from broadcaster.formats import AudioFormat, EncodeFormat, VideoFormat
-from broadcaster.idle.draw import to_i420
 from broadcaster.idle.encode import encode_pictures
 from broadcaster.idle.loop import EncodedLoop
 from broadcaster.mixer.blend import Picture
@@ -32,7 +31,7 @@ from broadcaster.mixer.source import TaskSource
 from broadcaster.playout.channel import ChannelAir
 from broadcaster.playout.loop import TickLoop
 from broadcaster.playout.spoken import SpokenSource
-from broadcaster.processes import die_with_parent
+from broadcaster.processes import die_with_parent, set_priority
 from broadcaster.push.destination import Destination
 from broadcaster.settings.model import Push
 
@@ -40,6 +39,8 @@ STAMP_BITS = 40
 """32 bits of monotonic milliseconds, then 8 bits that are their sum: a torn stamp is not counted."""
 
 NICE = -5  # as the station's playout
+
+KINDS = ("memory", "over-idle", "stamped", "spoken")
 
 
 def format_of(size: Size) -> EncodeFormat:
@@ -75,11 +76,13 @@ class MemoryTask:
 
     task_id, error = "long", ""
 
-    def __init__(
-        self, pictures: NDArray[np.uint8], sound: NDArray[np.float32], fmt: EncodeFormat, stamp: bool
-    ) -> None:
+    def __init__(self, kind: str, scene: Path, channel: ChannelAir) -> None:
+        fmt = channel.fmt
+        sound = load_pcm(scene.with_suffix(".pcm"))
+        self.covers_idle = kind != "over-idle"
         self.length_ticks = 24 * 3600 * fmt.video.fps
-        self._pictures, self._sound, self._stamp = pictures, sound, stamp
+        self._channel, self._pictures = channel, load_scene(scene, fmt)
+        self._sound, self._stamp = sound, kind == "stamped"
         self._per_tick, self._width = fmt.samples_per_tick, fmt.video.width
         self._ticks = sound.shape[1] // fmt.samples_per_tick
 
@@ -91,7 +94,7 @@ class MemoryTask:
         return self.length_ticks - index
 
     def picture(self, index: int, idle: Picture) -> Picture:
-        picture = self._pictures[index % len(self._pictures)]
+        picture = self._pictures[self._channel.tick % len(self._pictures)]
         if self._stamp:
             picture = picture.copy()
             draw_stamp(picture, time.monotonic_ns() // 1_000_000, self._width)
@@ -110,19 +113,22 @@ def load_pcm(file: Path) -> NDArray[np.float32]:
     return np.ascontiguousarray(samples, np.float32)
 
 
-def make_source(kind: str, scene: Path, fmt: EncodeFormat) -> TaskSource:
-    """The task: ``memory``, ``stamped`` or ``spoken`` (sound over the idle picture with its bar)."""
+def load_scene(scene: Path, fmt: EncodeFormat) -> NDArray[np.uint8]:
+    """The I420 pictures of a scene, shape (n, height * 3 / 2, width)."""
+    return np.memmap(scene, np.uint8, "r").reshape(-1, *fmt.video.i420_shape)
+
+
+def make_source(kind: str, scene: Path, channel: ChannelAir) -> TaskSource:
+    """The task of one of the kinds above."""
+    if kind != "spoken":
+        return MemoryTask(kind, scene, channel)
     pcm = scene.with_suffix(".pcm")
-    if kind == "spoken":
-        return SpokenSource("long", pcm, pcm.stat().st_size // 4, 0, fmt)
-    pictures = np.memmap(scene, np.uint8, "r").reshape(-1, *fmt.video.i420_shape)
-    return MemoryTask(pictures, load_pcm(pcm), fmt, kind == "stamped")
+    return SpokenSource("long", pcm, pcm.stat().st_size // 4, 0, channel.fmt)
 
 
-def make_channel(size: Size, fmt: EncodeFormat, fade_ticks: int, url: str) -> ChannelAir:
-    """A channel over a short idle loop, pushing to ``url``."""
-    idle = [to_i420(p) for p in moving_scene(size, 2 * fmt.gop_ticks, 5)]
-    packets, sets = encode_pictures(lambda: iter(idle), fmt)
+def make_channel(scene: Path, fmt: EncodeFormat, fade_ticks: int, url: str) -> ChannelAir:
+    """A channel with the scene as its idle, pushing to ``url``."""
+    packets, sets = encode_pictures(lambda: iter(load_scene(scene, fmt)), fmt)
     loop = EncodedLoop("idle", packets, sets, Silence(fmt.audio))
     told = threading.Event()
 
@@ -143,16 +149,14 @@ def main() -> int:
     parser.add_argument("--url", required=True)
     parser.add_argument("--scene", type=Path, required=True)
     parser.add_argument("--size", choices=SIZES, required=True)
-    parser.add_argument("--task", choices=("memory", "stamped", "spoken"), required=True)
+    parser.add_argument("--task", choices=KINDS, required=True)
     parser.add_argument("--fade-ticks", type=int, default=10)
     options = parser.parse_args()
     die_with_parent()
-    with contextlib.suppress(PermissionError):
-        os.nice(NICE)
-    size = SIZES[options.size]
-    fmt = format_of(size)
-    channel = make_channel(size, fmt, options.fade_ticks, options.url)
-    source = make_source(options.task, options.scene, fmt)
+    set_priority(NICE)
+    fmt = format_of(SIZES[options.size])
+    channel = make_channel(options.scene, fmt, options.fade_ticks, options.url)
+    source = make_source(options.task, options.scene, channel)
     loop = TickLoop([channel], MonotonicClock(), None, 1.0)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())

@@ -1,8 +1,8 @@
 """An encoded loop: its packets, its sound, and its folder on disk.
 
 Folder layout: ``video.bin`` (packets end to end), ``sizes.npy`` (uint32: CRC-32 of that file, then
-their lengths), ``headers.json``, and for an audible loop ``sound.npy`` (float32, shape (2, n)) with ``aac.bin`` and
-``aac_sizes.npy`` where its packets could be made in advance.
+their lengths), ``headers.json``, and for an audible loop ``sound.npy`` (float32, shape (2, n)) with
+``aac.bin`` and ``aac_sizes.npy`` where its packets could be made in advance.
 """
 
 from __future__ import annotations

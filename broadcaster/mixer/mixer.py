@@ -91,6 +91,14 @@ class Mixer:
                 leaving, entered = before, (age + 1) / (self._fade_ticks + 1)
         return Composition(weight, segment, leaving, entered)
 
+    @staticmethod
+    def idle_shows_from(composition: Composition, tick: int) -> int:
+        """The first tick that may show idle: ``tick``, or later while a task covers all of it."""
+        tops = [s for s in (composition.segment, composition.leaving) if s is not None]
+        if not tops or composition.weight < 1.0 or not all(s.source.covers_idle for s in tops):
+            return tick
+        return max(tick, tops[0].end)
+
     def draw(self, composition: Composition, tick: int, idle: Picture) -> Picture:
         """The picture itself, I420; ``idle`` is what the idle loop shows at this tick."""
         segment = composition.segment

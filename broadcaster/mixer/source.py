@@ -31,6 +31,11 @@ class TaskSource(Protocol):
         """Why no more material will come, for people; empty while all is well."""
         ...
 
+    @property
+    def covers_idle(self) -> bool:
+        """True when its pictures show nothing of idle, which then need not be decoded for them."""
+        ...
+
     def sound(self, index: int) -> NDArray[np.float32] | None:
         """The samples of tick ``index``, float32 of shape (2, samples per tick), or None if dry."""
         ...

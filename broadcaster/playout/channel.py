@@ -133,7 +133,7 @@ class ChannelAir:
         """True when the next tick has all it needs; for callers that run faster than the clock."""
         if not self._video.live and self._mixer.schedule.at(self.tick) is None:
             return True
-        return self._pictures.ready(self.tick, 1)
+        return self._video.covered(self.tick) or self._pictures.ready(self.tick, 1)
 
     # Commands: called by other threads, done by the tick loop.
 
@@ -211,7 +211,8 @@ class ChannelAir:
         if not composition.is_idle:
             draw = lambda idle: self._mixer.draw(composition, tick, idle)  # noqa: E731
         last = self._mixer.schedule.last
-        video = self._video.packet(tick, draw, last is not None and last.end > tick)
+        idle_from = self._mixer.idle_shows_from(composition, tick)
+        video = self._video.packet(tick, draw, last is not None and last.end > tick, idle_from)
         coded_idle = self._video.live and self._video.spliced
         air = AirTick(tick, video, audio, idle=composition.is_idle and not coded_idle)
         for destination in self.destinations:

@@ -57,6 +57,8 @@ class SpokenSource:
         fmt: the channel's format.
     """
 
+    covers_idle = False
+
     def __init__(
         self, task_id: str, pcm: Path, samples: int, from_sample: int, fmt: EncodeFormat
     ) -> None:

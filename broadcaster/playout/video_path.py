@@ -13,7 +13,7 @@ from broadcaster.codec.x264 import PictureEncoder
 from broadcaster.formats import EncodeFormat, VideoPacket
 from broadcaster.idle.timeline import IdleTimeline
 from broadcaster.mixer.blend import Picture
-from broadcaster.playout.idle_pictures import IdlePictures
+from broadcaster.playout.idle_pictures import AHEAD_TICKS, IdlePictures
 from broadcaster.timeline.grid import live_start, on_grid
 
 Draw = Callable[[Picture], Picture]
@@ -39,22 +39,26 @@ class VideoPath:
         self._fmt, self._timeline, self._pictures = fmt, timeline, pictures
         self._encoder: PictureEncoder | None = None
         self._last_idle: Picture | None = None
+        self._idle_from = 0
 
     @property
     def live(self) -> bool:
         """True while pictures are being encoded."""
         return self._encoder is not None
 
-    def packet(self, tick: int, draw: Draw | None, task_decided: bool) -> VideoPacket:
+    def packet(
+        self, tick: int, draw: Draw | None, task_decided: bool, idle_from: int
+    ) -> VideoPacket:
         """The packet of ``tick``.
 
         Args:
             tick: the next tick.
             draw: makes its picture from the idle one; None is plain idle.
             task_decided: a task is on air or decided for a tick soon: do not leave live for it.
+            idle_from: the first tick, from ``tick`` on, whose picture shows anything of idle.
         """
         go_live = draw is not None or self._stays_live(tick, task_decided)
-        packet = self._live(tick, draw) if go_live else None
+        packet = self._live(tick, draw, idle_from) if go_live else None
         if packet is None:
             packet = self._timeline.packet(tick)
         self.bucket.spend(len(packet.payload))
@@ -70,12 +74,29 @@ class VideoPath:
             return False
         return True
 
-    def _live(self, tick: int, draw: Draw | None) -> VideoPacket | None:
+    def covered(self, tick: int) -> bool:
+        """True when ``tick``, the next one, needs no idle picture as far as is decided."""
+        return self._encoder is not None and self._last_idle is not None and self._idle_from > tick
+
+    def _idle(self, tick: int) -> Picture | None:
+        """The idle picture under ``tick``; an old one where nothing of it shows."""
+        if self.covered(tick):
+            # Decoding would be a sixth of what being on air costs: it pauses until a second before.
+            if self._idle_from - tick > self._fmt.gop_ticks + AHEAD_TICKS:
+                self._pictures.rest()
+            else:
+                self._pictures.want(self._idle_from)
+            return self._last_idle
         idle = self._pictures.get(tick)
         if idle is None:
             idle, self.late_pictures = self._last_idle, self.late_pictures + 1
         self._last_idle = idle
         self._pictures.want(tick + 1)
+        return idle
+
+    def _live(self, tick: int, draw: Draw | None, idle_from: int) -> VideoPacket | None:
+        self._idle_from = idle_from
+        idle = self._idle(tick)
         first = self._encoder is None
         if idle is None or (first and live_start(tick, self._fmt.gop_ticks) != tick):
             return None  # nothing decoded yet, or beside a grid IDR: the idle packet is on air

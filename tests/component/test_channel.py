@@ -1,4 +1,4 @@
-"""One channel on virtual ticks: what goes out is decoded and compared with what should be on air."""
+"""One channel on virtual ticks: what goes out is decoded and compared with what should go out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,14 @@ from broadcaster.formats import AudioFormat, EncodeFormat, VideoFormat
 from broadcaster.idle.loop import EncodedLoop
 from broadcaster.mixer.blend import Picture, blend
 from broadcaster.playout.channel import ChannelAir
-from tests.doubles.programme import SMALL, MemoryTask, Recorder, make_loop, moving_pictures, speech_like
+from tests.doubles.programme import (
+    SMALL,
+    MemoryTask,
+    Recorder,
+    make_loop,
+    moving_pictures,
+    speech_like,
+)
 from tests.oracles import splice_check
 
 FADE = 6
@@ -233,12 +241,10 @@ def test_programmes_change_on_the_grid_and_every_picture_is_exact(
     assert air.channel._video.live_ticks == 0
 
 
-def _programme_mix(
-    air: Air, changes: list[tuple[int, EncodedLoop]]
-) -> NDArray[np.float32]:
+def _programme_mix(air: Air, changes: list[tuple[int, EncodedLoop]]) -> NDArray[np.float32]:
     per, total = SMALL.samples_per_tick, (air.channel.tick + 8) * SMALL.samples_per_tick
     mix = changes[0][1].sound.pcm(0, total)
-    for (_, before), (at, loop) in zip(changes, changes[1:], strict=False):
+    for (_, before), (at, loop) in pairwise(changes):
         angle = np.linspace(0.0, np.pi / 2, per, dtype=np.float32)
         first, end = at * per, (at + 1) * per
         mix[:, end:] = loop.sound.pcm(end, total - end)
@@ -266,14 +272,32 @@ def test_what_is_on_air_is_told(air: Air) -> None:
     assert 0 < report["played_samples"] <= 2 * SMALL.samples_per_tick
 
 
-def test_a_programme_may_change_while_a_task_is_on_air(air: Air) -> None:
-    task = air.task(TracedTask("a", 90, SMALL))
-    air.run_until(lambda: air.told("a") == ["started"])
+@pytest.mark.parametrize("before_end", [88, 60, 45, 35, 25, 20, 10, 4, 1])
+@pytest.mark.parametrize("covers", [True, False])
+def test_a_programme_may_change_at_any_moment_of_a_task(
+    air: Air, before_end: int, covers: bool
+) -> None:
+    """The fade out must show the new programme, not pictures decoded ahead from the old one."""
+    task = TracedTask("a", 90, SMALL)
+    task.covers_idle = covers
+    air.task(task)
+    air.run_until(lambda: bool(task.mixed))
+    end = task.mixed[0][0] + 90
+    air.run(end - before_end - air.channel.tick)
     air.channel.show_idle(CARD, 1.0)
-    air.run_until(lambda: air.ended("a"))
-    air.run(60)
-    heard, card = air.heard(), shown_by(CARD)
-    assert all(np.array_equal(heard.pictures[t], card[t % 75]) for t in range(air.channel.tick - 20, air.channel.tick))
+    air.run(1)
+    at = air.channel._timeline.changes
+    air.run(before_end + 100)
+    slate, card, heard = shown_by(SLATE), shown_by(CARD), air.heard()
+    expected = []
+    for tick in range(air.channel.tick):
+        idle = card[tick % 75] if tick >= at else slate[tick % 25]
+        inside = tick >= task.at[0]
+        expected.append(expected_picture(idle, task, tick, task.at[0], end) if inside else idle)
+    own, wrong = splice_check.match(heard.pictures, expected)
+    assert wrong == []
+    assert own.min() >= 38.0
+    assert air.channel._video.late_pictures == 0
     assert task.indices == list(range(90))
 
 
@@ -291,7 +315,9 @@ def assert_pictures(air: Air, heard: Heard, task: TracedTask, least_db: float = 
     idle = shown_by(air.loop)
     start, end = task.at[0], task.at[-1] + 1
     expected = [
-        expected_picture(idle[t % len(idle)], task, t, start, end) if t >= start else idle[t % len(idle)]
+        expected_picture(idle[t % len(idle)], task, t, start, end)
+        if t >= start
+        else idle[t % len(idle)]
         for t in range(air.channel.tick)
     ]
     own, wrong = splice_check.match(heard.pictures, expected)

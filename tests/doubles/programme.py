@@ -53,6 +53,8 @@ class MemoryTask:
     ``ready`` limits how many ticks are there; pictures run on past the end.
     """
 
+    covers_idle = True
+
     def __init__(
         self, task_id: str, pictures: list[Picture], sound: NDArray[np.float32], per_tick: int
     ) -> None:

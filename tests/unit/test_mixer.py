@@ -23,7 +23,9 @@ IDLE = np.zeros((3, 2), np.uint8)
 class Voice:
     """A task whose every sample says which one it is; remembers what was asked of it."""
 
-    def __init__(self, task_id: str, ticks: int, ready: int | None = None, base: int = 1000) -> None:
+    def __init__(
+        self, task_id: str, ticks: int, ready: int | None = None, base: int = 1000
+    ) -> None:
         self.task_id, self.length_ticks, self.base = task_id, ticks, base
         self.ready = ticks if ready is None else ready
         self.error = ""
@@ -177,7 +179,9 @@ def test_idle_alone_is_left_unchanged() -> None:
     assert mixer.draw(composition, 0, IDLE) is IDLE
 
 
-def test_the_first_picture_of_a_task_is_already_mixed_and_the_fade_out_starts_after_its_last() -> None:
+def test_the_first_picture_of_a_task_is_already_mixed_and_the_fade_out_starts_after_its_last() -> (
+    None
+):
     mixer = Mixer(3, PER_TICK)
     mixer.schedule.add(Segment(Voice("a", 6), 2, 8, 0))
     weights = []

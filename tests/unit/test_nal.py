@@ -64,7 +64,9 @@ def test_a_packet_without_a_picture_is_an_error(data: bytes) -> None:
         to_avcc(data)
 
 
-@pytest.mark.parametrize("extradata", [LONG + SPS, LONG + PPS, LONG + SPS + LONG + SPS + LONG + PPS])
+@pytest.mark.parametrize(
+    "extradata", [LONG + SPS, LONG + PPS, LONG + SPS + LONG + SPS + LONG + PPS]
+)
 def test_exactly_one_of_each_header_is_demanded(extradata: bytes) -> None:
     with pytest.raises(EncodeError, match="one SPS and one PPS"):
         ParameterSets.from_extradata(extradata)

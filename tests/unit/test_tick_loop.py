@@ -1,4 +1,4 @@
-"""The tick loop on a virtual clock: whatever delays come, every tick once, in order, never early."""
+"""The tick loop on a virtual clock: any delays, and every tick once, in order, never early."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def test_a_freeze_is_given_up_and_counted_and_the_pace_goes_on(frozen: float, af
     for _ in range(50):
         loop.run_once()
     assert clock.now() - resumed == pytest.approx(50 * 0.04, abs=1e-6)
-    steps = [b - a for a, b in zip(channel.ran_at[after:], channel.ran_at[after + 1 :], strict=False)]
+    steps = [
+        b - a for a, b in zip(channel.ran_at[after:], channel.ran_at[after + 1 :], strict=False)
+    ]
     assert min(steps) > 0.0399
 
 
