@@ -5,7 +5,8 @@
 The task's pictures come from memory (I420), so that nothing but the channel itself is measured;
 idle shows the same scene in the same phase, so that a fade changes no picture's difficulty. Kinds:
 ``memory`` covers idle; ``over-idle`` has it decoded too; ``stamped`` carries the time at which each
-picture was asked for; ``spoken`` is sound over the idle picture with its level bar. Prints "on air" once the task is; ends on SIGTERM and then prints tick lateness as JSON.
+picture was asked for; ``spoken`` is sound over the idle picture with its level bar. Prints "on air"
+once the task is; ends on SIGTERM and then prints tick lateness as JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from broadcaster.push.destination import Destination
 from broadcaster.settings.model import Push
 
 STAMP_BITS = 40
-"""32 bits of monotonic milliseconds, then 8 bits that are their sum: a torn stamp is not counted."""
+"""32 bits of monotonic milliseconds, then their sum in 8 bits: a torn stamp is not counted."""
 
 NICE = -5  # as the station's playout
 

@@ -76,7 +76,7 @@ class Bench:
             found.append(Design(f"{MANY} channels", lambda: self._station(many)))
         return found
 
-    def _channel(self, name: str, sound: bool, rate: int = 48000, **more: Any) -> dict[str, Any]:
+    def _channel(self, name: str, sound: bool, rate: int = 48000, **more: object) -> dict[str, Any]:
         size = self.size
         return {
             "name": name,
@@ -137,7 +137,8 @@ def show(size: Size, rows: dict[str, Row]) -> bool:
         daemon = f"{statistics.median(row.daemon):8.2f}" if row.daemon else ""
         print(f"{row.name:24}{min(row.tree):8.2f}{row.median:8.2f}{max(row.tree):8.2f}"
               f"{times_copy}{times_a}{statistics.median(row.pss_mb):8.0f}{daemon}")  # fmt: skip
-    return all([_goal(*goal) for goal in _goals(rows)])
+    met = [_goal(*each) for each in _goals(rows)]
+    return all(met)
 
 
 def _goals(rows: dict[str, Row]) -> Iterator[tuple[str, float, float]]:

@@ -43,7 +43,6 @@ from benchmarks.rig import (
     ffmpeg,
     make_clip,
     moving_scene,
-    wait_for,
     x264_options,
 )
 from broadcaster.idle.draw import to_i420
@@ -127,7 +126,9 @@ def cost(rig: Rig, relay: BenchRelay, size: Size, options: argparse.Namespace) -
     base = statistics.median(figures["pure ffmpeg"])
     for name, found in figures.items():
         middle = statistics.median(found)
-        print(f"{name:24}{min(found):8.1f}{middle:8.1f}{max(found):8.1f}{middle / base:8.3f} x pure")
+        print(
+            f"{name:24}{min(found):8.1f}{middle:8.1f}{max(found):8.1f}{middle / base:8.3f} x pure"
+        )
     live, decoded, fading = (
         statistics.median(figures[n]) for n in ("live", "idle decoded too", "fading always")
     )
@@ -152,11 +153,12 @@ def latency(rig: Rig, relay: BenchRelay, size: Size, options: argparse.Namespace
     p50, p99 = np.percentile(lag, [50, 99])
     late = np.percentile(np.array(report["late_s"]) * 1000, [50, 99])
     print(f"\nlatency, {size.name}: {len(lag)} pictures, min {min(lag):.1f}, p50 {p50:.1f}, "
-          f"p99 {p99:.1f}, max {max(lag):.1f} ms; ticks late p50 {late[0]:.2f} p99 {late[1]:.2f} ms; "
+          f"p99 {p99:.1f}, max {max(lag):.1f} ms; "
+          f"ticks late p50 {late[0]:.2f} p99 {late[1]:.2f} ms; "
           f"decode errors {found['decode_errors']}")  # fmt: skip
     print(f"  picture steps {found['video_steps_ms']} sound steps {found['audio_steps_ms']}")
-    return all([goal("P7 latency p50 ms", float(p50), 20), goal("P7 latency p99 ms", float(p99), 40),
-                steps_are_constant(found, size)])  # fmt: skip
+    met = [goal("P7 latency p50 ms", float(p50), 20), goal("P7 latency p99 ms", float(p99), 40)]
+    return all([*met, steps_are_constant(found, size)])
 
 
 def read(rig: Rig, url: str, seconds: float, *arguments: str) -> dict[str, Any]:
@@ -200,8 +202,9 @@ def pacing(rig: Rig, relay: BenchRelay, size: Size, options: argparse.Namespace)
             share = within(before, after, 0.01)
             counts = {bound: after[bound] - before[bound] for bound in after}
             print(f"\npacing, {size.name}, {name}: ticks late by at most (s): {counts}")
-            print(f"  answers of the API {dict(answers)}; skipped {station.status()['skipped_s']} s; "
-                  f"picture steps {found['video_steps_ms']}, sound steps {found['audio_steps_ms']}, "
+            skipped_s = station.status()["skipped_s"]
+            print(f"  answers of the API {dict(answers)}; skipped {skipped_s} s; picture steps "
+                  f"{found['video_steps_ms']}, sound steps {found['audio_steps_ms']}, "
                   f"decode errors {found['decode_errors']}")  # fmt: skip
             good &= goal("P8 share later than 10 ms", 1 - share, 0.01)
             good &= steps_are_constant(found, size)

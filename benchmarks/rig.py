@@ -93,7 +93,7 @@ class Rig:
             self.end(child)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self, argv: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
+    def start(self, argv: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - Popen's
         """A child of ours; what it prints goes to ``log`` in the folder unless told otherwise."""
         with (self.folder / "log").open("ab") as log:
             options: dict[str, Any] = {"stdout": log, "stderr": log, "foreign": False} | more
@@ -101,7 +101,7 @@ class Rig:
         self._children.append(child)
         return child
 
-    def python(self, module: str, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:
+    def python(self, module: str, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - Popen's
         """One of our own modules as a child."""
         path = {**os.environ, "PYTHONPATH": str(REPO)}
         return self.start([sys.executable, "-m", module, *arguments], env=path, cwd=REPO, **more)
@@ -122,7 +122,7 @@ class Rig:
             self._children.remove(child)
 
     @contextlib.contextmanager
-    def running(self, argv: Sequence[str], **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, argv: Sequence[str], **more: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 - Popen's
         """A child for the length of a block."""
         child = self.start(argv, **more)
         try:
@@ -133,7 +133,9 @@ class Rig:
     def log_tail(self) -> str:
         """The last lines that any child wrote."""
         file = self.folder / "log"
-        return "\n".join(file.read_text(errors="replace").splitlines()[-15:]) if file.exists() else ""
+        return (
+            "\n".join(file.read_text(errors="replace").splitlines()[-15:]) if file.exists() else ""
+        )
 
     def relay(self) -> BenchRelay:
         """An nginx with its RTMP module, as the station's own but not part of it."""

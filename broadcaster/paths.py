@@ -78,6 +78,5 @@ class StatePaths:
 
     def make(self) -> None:
         """Create the folders, private to the user."""
-        folders = (self.root, self.run, self.cache, self.spool, self.memory, self.metrics, self.relay)
-        for folder in folders:
+        for folder in (self.root, self.run, self.cache, self.spool, self.metrics, self.relay):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -234,7 +234,8 @@ class ChannelAir:
             return
         if not (self._video.spliced or self._video.live):
             return  # packets with other headers must not be sent: first be live
-        at = next_grid(self._first_free_tick + AHEAD_TICKS + 2, self._gop)
+        unused = max(self._first_free_tick + AHEAD_TICKS + 2, self._pictures.horizon + 1)
+        at = next_grid(unused, self._gop)
         self._timeline.switch(at, self._next_loop)
         self._sound.switch(at, self._next_loop.sound)
         self._next_loop = None

@@ -43,10 +43,10 @@ class IdlePictures:
         self._thread: threading.Thread | None = None
 
     def want(self, tick: int) -> None:
-        """Have pictures ready from ``tick`` on; called again, it moves the window forward."""
+        """Have pictures ready from ``tick`` on; called again, it moves the window."""
         with self._changed:
             start = gop_start(tick, self._gop_ticks)
-            if self._wanted is None or start > self._next:
+            if self._wanted is None or start > self._next or tick < self._wanted:
                 self._next, self._loop = start, None
             self._wanted = tick
             for old in [t for t in self._pictures if t < tick]:
@@ -55,6 +55,12 @@ class IdlePictures:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="idle-pictures", daemon=True)
             self._thread.start()
+
+    @property
+    def horizon(self) -> int:
+        """The first tick whose packet has not been read yet, nor will be before another wish."""
+        with self._changed:
+            return max(self._next, (self._wanted or 0) + AHEAD_TICKS)
 
     def rest(self) -> None:
         """Stop decoding and let the pictures go."""

@@ -213,7 +213,7 @@ def switches(air: Air) -> list[tuple[int, EncodedLoop]]:
     return found
 
 
-@pytest.mark.parametrize("second_after", [None, 0, 1, 13, 23, 30])
+@pytest.mark.parametrize("second_after", [None, 0, 1, 23])
 def test_programmes_change_on_the_grid_and_every_picture_is_exact(
     air: Air, second_after: int | None
 ) -> None:
@@ -272,14 +272,17 @@ def test_what_is_on_air_is_told(air: Air) -> None:
     assert 0 < report["played_samples"] <= 2 * SMALL.samples_per_tick
 
 
-@pytest.mark.parametrize("before_end", [88, 60, 45, 35, 25, 20, 10, 4, 1])
-@pytest.mark.parametrize("covers", [True, False])
+@pytest.mark.parametrize(
+    ("before_end", "covers"),
+    [(88, True), (35, True), (25, True), (20, True), (4, True), (25, False)],
+)
 def test_a_programme_may_change_at_any_moment_of_a_task(
     air: Air, before_end: int, covers: bool
 ) -> None:
     """The fade out must show the new programme, not pictures decoded ahead from the old one."""
     task = TracedTask("a", 90, SMALL)
     task.covers_idle = covers
+    air.run(4)  # the fade out then lies across the grid
     air.task(task)
     air.run_until(lambda: bool(task.mixed))
     end = task.mixed[0][0] + 90
@@ -403,7 +406,7 @@ def test_a_task_that_runs_dry_at_once_twice_still_splices_exactly(air: Air) -> N
     assert_sounds_like(air, air.heard(), silent_mix(air, task))
 
 
-@pytest.mark.parametrize("after", [0, 1, 3, 10, 30])
+@pytest.mark.parametrize("after", [0, 3, 30])
 def test_an_interrupt_is_over_within_the_lead_and_the_fade(air: Air, after: int) -> None:
     task = air.task(TracedTask("a", 200, SMALL))
     air.run_until(lambda: air.told("a") == ["started"])
@@ -424,6 +427,21 @@ def test_an_interrupt_is_over_within_the_lead_and_the_fade(air: Air, after: int)
     mix[:, last * per : (last + 1) * per] *= np.linspace(1.0, 0.0, per, dtype=np.float32)
     assert_sounds_like(air, heard, mix)
     assert air.call(lambda: air.channel.interrupt(None)) is None
+
+
+@pytest.mark.parametrize("before_end", [36, 34, 20, 6])
+def test_an_interrupt_shortly_before_the_end_finds_its_idle_pictures(
+    air: Air, before_end: int
+) -> None:
+    """They were decoded for the planned end: an earlier one needs earlier pictures."""
+    air.run(4)
+    task = air.task(TracedTask("a", 100, SMALL))
+    air.run_until(lambda: bool(task.mixed))
+    air.run(task.at[0] + 100 - before_end - air.channel.tick)
+    assert air.call(lambda: air.channel.interrupt("a")) == "a"
+    air.run(70)
+    assert air.told("a") == ["started", "interrupted"]
+    assert_pictures(air, air.heard(), task)
 
 
 @pytest.mark.parametrize("first_ticks", [1, 2, 20])
@@ -562,7 +580,7 @@ def test_a_first_loop_with_other_headers_is_coded_live_and_looks_right() -> None
     air.close()
 
 
-@pytest.mark.parametrize("phase", [0, 5, 9, 10, 11, 12, 24])
+@pytest.mark.parametrize("phase", [0, 9, 11, 24])
 def test_a_later_loop_with_other_headers_is_coded_live_and_looks_right(
     air: Air, phase: int
 ) -> None:

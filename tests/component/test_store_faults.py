@@ -135,7 +135,8 @@ def test_the_api_answers_507_on_a_full_disk_and_heals(tmp_path: Path) -> None:
         pytest.skip("a small disk needs the right to mount a tmpfs")
     root = tmp_path / "var"
     root.mkdir()
-    small = f'mount -t tmpfs -o size=16m none {root} && mkdir -p {root}/run/memory/metrics && exec "$@"'
+    metrics = f"{root}/run/memory/metrics"
+    small = f'mount -t tmpfs -o size=16m none {root} && mkdir -p {metrics} && exec "$@"'
     server = ApiServer(root)
     # The mount hides what lies in the folder now.
     server.settings_file = tmp_path / "settings.json"

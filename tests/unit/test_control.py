@@ -128,7 +128,7 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_publishing_never_blocks(
             server.publish({"event": number, "pad": pad})
             longest = max(longest, time.monotonic() - began)
             assert events(good, 1, reader)[0]["event"] == number
-        assert longest < 0.5
+        assert longest < 1.0
         assert closed(deaf)
     assert ask(path, {"op": "x"})["ok"]
 

@@ -70,6 +70,16 @@ def test_a_wish_far_ahead_does_not_decode_all_that_lies_between(pictures: IdlePi
     assert np.array_equal(pictures.get(10**8 + 3), SHOWN[3])
 
 
+def test_a_wish_may_go_back(pictures: IdlePictures) -> None:
+    """An interrupt brings the end of a task forward."""
+    pictures.want(44)
+    wait(lambda: pictures.ready(44, AHEAD_TICKS))
+    assert pictures.horizon == 44 + AHEAD_TICKS
+    pictures.want(37)
+    wait(lambda: pictures.ready(37, AHEAD_TICKS))
+    assert all(np.array_equal(pictures.get(t), SHOWN[t % 50]) for t in range(37, 47))
+
+
 def test_at_rest_nothing_is_held_and_it_starts_again(pictures: IdlePictures) -> None:
     pictures.want(30)
     wait(lambda: pictures.ready(30, 5))

@@ -256,7 +256,7 @@ actions = st.lists(
 
 
 @given(actions, st.integers(0, 8), st.integers(0, 17))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_history_gives_each_tick_one_picture_and_all_its_samples(
     history: list[tuple[int, str, int]], fade: int, lead: int
 ) -> None:

@@ -135,6 +135,15 @@ def test_any_live_runs_leave_every_slot_once_and_sound_like_one_encode(
     assert residual_ratio(packets, line.config, mix) <= 2.0
 
 
+@pytest.mark.parametrize("alignment", range(8))
+def test_a_sound_that_stops_dead_anywhere_in_a_slot_ends_exactly(alignment: int) -> None:
+    """Its last packet overlaps the slot after it: cached silence one slot early clicks."""
+    loud = tone(1000.0, PER_TICK, 0.7)
+    line = SoundLine(FMT, PER_TICK, Silence(FMT))
+    packets, mix = run_line(line, alignment + 24, {alignment + 8: loud})
+    assert residual_ratio(packets, line.config, mix) <= 1.5
+
+
 def test_idle_costs_no_encoder_and_live_coding_ends_soon_after_the_sound() -> None:
     line = SoundLine(FMT, PER_TICK, Silence(FMT))
     packets, _ = run_line(line, 100, {})

@@ -80,7 +80,7 @@ def test_a_slow_disk_is_a_dry_source_and_not_a_wait(tmp_path: Path) -> None:
     began = time.monotonic()
     assert source.sound(0) is None
     assert source.ready_from(0) == 0
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 1.0
     source.close()
     with pipe.open("wb"):  # lets the reader's open return
         wait(lambda: readers() == 0)
