@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from fractions import Fraction
 
 from broadcaster.checks.finding import Finding
 from broadcaster.settings.model import SettingsModel
@@ -81,7 +80,10 @@ def _why(error: Exception) -> str:
 def check_encoders(settings: SettingsModel) -> Iterator[Finding]:
     """The encoders inside PyAV, each by encoding two pictures or two sound frames."""
     reinstall = "Install the package's pinned requirements again (PyAV carries its own codecs)."
-    for name, encode in (("libx264", _encode_picture), ("aac", _encode_sound)):
+    from broadcaster.codec import probe  # noqa: PLC0415 (0.2 s that --help must not pay)
+
+    encoders = (("libx264", probe.picture_encoder_fault), ("aac", probe.sound_encoder_fault))
+    for name, encode in encoders:
         fault = encode(name)
         what = f"encoder {name}"
         if fault:
@@ -95,59 +97,13 @@ def _check_hardware(wanted: str) -> Finding:
     """The hardware encoder is a gain, never a need: what fails falls back to x264."""
     if wanted == "x264":
         return Finding("ok", "hardware encoder", "not wanted (playout.video_encoder is x264)")
-    fault = _encode_picture("h264_nvenc")
+    from broadcaster.codec.probe import HARDWARE, picture_encoder_fault  # noqa: PLC0415
+
+    fault = picture_encoder_fault(HARDWARE)
     if not fault:
-        return Finding("ok", "hardware encoder", "h264_nvenc encodes")
+        return Finding("ok", "hardware encoder", "h264_nvenc encodes, but is not used for air yet")
     detail = f"h264_nvenc does not work here ({fault}); falls back to x264 on the CPU"
     if wanted == "nvenc":
         remedy = "Install the NVIDIA driver, or set playout.video_encoder to auto."
         return Finding("warn", "hardware encoder", detail, remedy)
     return Finding("ok", "hardware encoder", detail)
-
-
-def _encode_picture(codec: str) -> str:
-    """Why the encoder does not work; empty when it does."""
-    import av  # noqa: PLC0415 (0.2 s that --help must not pay)
-
-    try:
-        context = av.CodecContext.create(codec, "w")
-        assert isinstance(context, av.VideoCodecContext)
-        # 320x192: NVENC refuses pictures narrower than 145 pixels.
-        context.width, context.height, context.pix_fmt = 320, 192, "yuv420p"
-        context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
-        packets = []
-        for number in range(2):
-            frame = av.VideoFrame(320, 192, "yuv420p")
-            for plane in frame.planes:
-                plane.update(bytes([128]) * plane.buffer_size)
-            frame.pts = number
-            packets += context.encode(frame)
-        packets += context.encode(None)
-    except (av.FFmpegError, ValueError, OSError) as error:
-        return _codec_fault(error)
-    return "" if len(packets) == 2 else f"two pictures in, {len(packets)} packets out"
-
-
-def _encode_sound(codec: str) -> str:
-    """Why the encoder does not work; empty when it does."""
-    import av  # noqa: PLC0415
-
-    try:
-        context = av.CodecContext.create(codec, "w")
-        assert isinstance(context, av.AudioCodecContext)
-        context.sample_rate, context.layout, context.format = 48000, "stereo", "fltp"
-        packets = []
-        for number in range(2):
-            frame = av.AudioFrame("fltp", "stereo", 1024)
-            for plane in frame.planes:
-                plane.update(bytes(plane.buffer_size))
-            frame.sample_rate, frame.pts = 48000, number * 1024
-            packets += context.encode(frame)
-        packets += context.encode(None)
-    except (av.FFmpegError, ValueError, OSError) as error:
-        return _codec_fault(error)
-    return "" if packets else "sound in, nothing out"
-
-
-def _codec_fault(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -69,13 +69,17 @@ class PictureEncoder:
         """Encode one I420 picture, shape (height * 3 / 2, width), uint8.
 
         Raises:
-            EncodeError: the encoder kept the picture back or did not obey ``force_idr``.
+            EncodeError: the encoder refused the picture, kept it back, or did not obey
+                ``force_idr``; it must not be used again.
         """
-        frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
-        frame.pts, frame.time_base = self._pts, self._time_base
-        frame.pict_type = PictureType.I if force_idr else PictureType.NONE
-        self._pts += 1
-        packets = self._context.encode(frame)
+        try:
+            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+            frame.pts, frame.time_base = self._pts, self._time_base
+            frame.pict_type = PictureType.I if force_idr else PictureType.NONE
+            self._pts += 1
+            packets = self._context.encode(frame)
+        except (av.FFmpegError, ValueError) as error:
+            raise EncodeError(f"libx264 refuses a picture: {error}") from error
         if len(packets) != 1:
             raise EncodeError(f"one picture in, {len(packets)} packets out")
         payload, is_idr = to_avcc(bytes(packets[0]))

@@ -87,6 +87,7 @@ class ChannelAir:
         self.name, self.fmt = name, fmt
         self.tick = 0
         self.destinations: list[Sink] = []
+        self.encoder_note = ""
         self._live_sets = parameter_sets_of(fmt)
         self._gop = fmt.gop_ticks
         self._fade_ticks = fade_ticks
@@ -282,7 +283,8 @@ class ChannelAir:
                 "vbv_lowest": round(self._video.bucket.lowest, 3),
                 "vbv_underflows": self._video.bucket.underflows,
                 "late_pictures": self._video.late_pictures,
-                "note": "",
+                "faults": self._video.encoder_faults,
+                "note": self._video.last_fault or self.encoder_note,
             },
             "destinations": [d.report(now) for d in self.destinations],
         }

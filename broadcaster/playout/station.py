@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from broadcaster.clock import MonotonicClock
+from broadcaster.codec.probe import hardware_note
 from broadcaster.codec.x264 import parameter_sets_of
 from broadcaster.errors import BroadcasterError
 from broadcaster.formats import EncodeFormat
@@ -40,6 +41,9 @@ class Station:
         self._clock = MonotonicClock()
         paths = StatePaths(settings.station.state_dir)
         self._control = ControlServer(paths.playout_socket, self.answer)
+        self._encoder_note = hardware_note(settings.playout.video_encoder)
+        if self._encoder_note:
+            log.warning(self._encoder_note)
         self._channels = [self._make_channel(channel) for channel in settings.channels]
         self._heartbeat = HeartbeatWriter(paths.heartbeat)
         self._preparer = Preparer(self._channels, settings_file, self._clock)
@@ -107,6 +111,7 @@ class Station:
             allow_splice=playout.idle_path == "auto",
             emit=self._control.publish,
         )
+        air.encoder_note = self._encoder_note
         air.destinations = self._make_destinations(channel, plan, air)
         return air
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from broadcaster.codec.vbv import LeakyBucket
 from broadcaster.codec.x264 import PictureEncoder
+from broadcaster.errors import EncodeError
 from broadcaster.formats import EncodeFormat, VideoPacket
 from broadcaster.idle.timeline import IdleTimeline
 from broadcaster.mixer.blend import Picture
@@ -36,6 +37,8 @@ class VideoPath:
         self.bucket = LeakyBucket(fmt.bitrate_bps, fmt.video.fps)
         self.live_ticks = 0
         self.late_pictures = 0
+        self.encoder_faults = 0
+        self.last_fault = ""
         self._fmt, self._timeline, self._pictures = fmt, timeline, pictures
         self._encoder: PictureEncoder | None = None
         self._last_idle: Picture | None = None
@@ -104,4 +107,20 @@ class VideoPath:
             self._encoder = PictureEncoder(self._fmt, vbv_fill=self.bucket.fill)
         self.live_ticks += 1
         picture = idle if draw is None else draw(idle)
-        return self._encoder.encode(picture, tick, first or on_grid(tick, self._fmt.gop_ticks))
+        force_idr = first or on_grid(tick, self._fmt.gop_ticks)
+        try:
+            return self._encoder.encode(picture, tick, force_idr)
+        except EncodeError as error:
+            return self._encode_afresh(picture, tick, error)
+
+    def _encode_afresh(self, picture: Picture, tick: int, error: EncodeError) -> VideoPacket | None:
+        """A broken encoder is replaced within its tick; if that fails too, idle is on air."""
+        self.encoder_faults += 1
+        self.last_fault = str(error)
+        try:
+            self._encoder = PictureEncoder(self._fmt, vbv_fill=self.bucket.fill)
+            return self._encoder.encode(picture, tick, force_idr=True)
+        except EncodeError:
+            self._encoder = None
+            self._pictures.want(tick + 1)  # live again as soon as a picture is good
+            return None
