@@ -16,6 +16,9 @@ from broadcaster.formats import EncodeFormat
 ENCODE_REVISION = 1
 """Raise it when the bytes that encoding makes change."""
 
+STALE_AFTER_S = 30 * 86400.0
+"""A loop made for settings or clips that are gone is kept this long: they may come back."""
+
 
 def content_hash(file: Path) -> str:
     """SHA-256 of a file."""
@@ -42,8 +45,8 @@ def forget_drafts(cache: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def forget_unused(cache: Path, used: set[str]) -> None:
-    """Delete loops that no channel uses any more, and drafts of preparations that were killed."""
+def forget_stale(cache: Path, now_s: float) -> None:
+    """Delete loops that nothing has asked for in a month; ``now_s`` is wall-clock seconds."""
     for folder in (cache / "idle").glob("*"):
-        if folder.name not in used:
+        if now_s - folder.stat().st_mtime > STALE_AFTER_S:
             shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,10 +18,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from broadcaster.clock import wall_time_s
 from broadcaster.codec.sound_line import Silence
 from broadcaster.errors import BroadcasterError
 from broadcaster.formats import EncodeFormat
-from broadcaster.idle.cache import content_hash, forget_drafts, loop_folder, loop_key
+from broadcaster.idle.cache import (
+    content_hash,
+    forget_drafts,
+    forget_stale,
+    loop_folder,
+    loop_key,
+)
 from broadcaster.idle.clip import decode_clip, forward_ticks, loop_order, loop_sound
 from broadcaster.idle.draw import card_sound, draw_card, draw_slate, to_i420
 from broadcaster.idle.encode import encode_pictures, encode_sound
@@ -49,6 +57,7 @@ class Preparation:
             load_loop(folder, self._fmt)
         except BroadcasterError:
             make(folder)
+        os.utime(folder)
         return folder
 
     def slate_in_memory(self) -> EncodedLoop:
@@ -161,6 +170,7 @@ def main() -> int:
     except (BroadcasterError, OSError) as error:
         announce("idle", None, str(error))
         return 1
+    forget_stale(StatePaths(settings.station.state_dir).cache, wall_time_s())
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -15,7 +16,13 @@ from broadcaster.codec.nal import ParameterSets
 from broadcaster.codec.sound_line import Silence
 from broadcaster.errors import SourceError
 from broadcaster.formats import AudioFormat, VideoFormat
-from broadcaster.idle.cache import forget_drafts, forget_unused, loop_folder, loop_key
+from broadcaster.idle.cache import (
+    STALE_AFTER_S,
+    forget_drafts,
+    forget_stale,
+    loop_folder,
+    loop_key,
+)
 from broadcaster.idle.clip import forward_ticks, loop_order, loop_sound
 from broadcaster.idle.draw import card_sound, card_ticks, draw_card, draw_slate, read_code, to_i420
 from broadcaster.idle.encode import encode_pictures, encode_sound
@@ -197,13 +204,11 @@ def test_a_key_tells_content_and_format_apart() -> None:
     assert loop_key(SMALL, clip="a") in keys
 
 
-def test_what_nobody_uses_and_what_was_left_half_made_is_deleted(tmp_path: Path) -> None:
-    for name in ("used", "unused", "tmp1.draft", "used.draft"):
+def test_what_was_left_half_made_is_deleted(tmp_path: Path) -> None:
+    for name in ("used", "tmp1.draft", "used.draft"):
         saved(loop_folder(tmp_path, name))
     forget_drafts(tmp_path)
-    assert {f.name for f in (tmp_path / "idle").iterdir()} == {"used", "unused"}
-    forget_unused(tmp_path, {"used"})
-    assert [f.name for f in (tmp_path / "idle").iterdir()] == ["used"]
+    assert {f.name for f in (tmp_path / "idle").iterdir()} == {"used"}
 
 
 # The timeline.
@@ -276,3 +281,14 @@ def test_the_slate_has_words_on_it_and_colours_are_limited_range() -> None:
     assert (int(white[:64].max()), int(white[64:].max())) == (235, 128)
     red = to_i420(np.full((64, 64, 3), (0, 0, 255), np.uint8))
     assert abs(int(red[0, 0]) - 63) <= 1, "BT.709 has red at 63, BT.601 at 81"
+
+
+def test_a_loop_nobody_asked_for_in_a_month_is_deleted(tmp_path: Path) -> None:
+    fresh, stale = tmp_path / "idle" / "fresh", tmp_path / "idle" / "stale"
+    for folder in (fresh, stale):
+        folder.mkdir(parents=True)
+    os.utime(stale, (0, 1_000_000))
+    os.utime(fresh, (0, 1_000_000 + STALE_AFTER_S))
+    forget_stale(tmp_path, 1_000_000 + STALE_AFTER_S + 1)
+    assert fresh.exists()
+    assert not stale.exists()
