@@ -178,7 +178,8 @@ def run(
     asked = False
     while not stopping.is_set():
         loop.run_once()
-        late_s.append(loop.late_s)
+        if asked:  # not while it starts
+            late_s.append(loop.late_s)
         if not asked and channel.tick > 2 * channel.fmt.gop_ticks:
             asked = True
             threading.Thread(target=channel.play_source, args=(source,), daemon=True).start()

@@ -108,7 +108,7 @@ class ChannelAir:
         self._source_metrics = {
             s: metrics.MIXER_SOURCE.labels(name, s) for s in ("idle", "task", "slate")
         }
-        self._underruns_told = 0
+        self._underruns_told = self._ticks_told = 0
         if not spliced:
             self._await_first_picture()
 
@@ -244,12 +244,12 @@ class ChannelAir:
     def _account(self, tick: int) -> None:
         if self._mixer.schedule.last is not None:
             self._tasks.after(tick, self._fade_ticks)
-        self._ticks_metric.inc()
         if tick % self._gop == 0:
             self._tell_metrics(tick)
 
     def _tell_metrics(self, tick: int) -> None:
-        source = self.source
+        self._ticks_metric.inc(tick - self._ticks_told)
+        self._ticks_told, source = tick, self.source
         for name, gauge in self._source_metrics.items():
             gauge.set(1 if name == source else 0)
         if self._mixer.underruns > self._underruns_told:
