@@ -2,7 +2,7 @@
 
 Linux keeps one CPU clock per process (all its threads, ended ones too); ``stat`` adds what reaped
 children had used. The sum over a tree therefore never forgets a child that came and went inside
-the window. Checked against a cpuacct cgroup: they agree within 0.1 %.
+the window.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from tests.doubles.station import (  # noqa: E402
     station,
 )
 
+
 class Reader(threading.Thread):
     """Pulls the channel and keeps every packet's timestamp and arrival."""
 

@@ -1,11 +1,13 @@
 """Values that travel along the whole signal path: picture and sound formats, packets.
 
-Values only: nothing here opens, reads a clock or imports a codec.
+Values only: nothing here opens, reads a clock or imports a codec. What is made at every tick is a
+named tuple: a frozen dataclass costs four times as much to make.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 AAC_FRAME_SAMPLES = 1024
 """Samples of one AAC-LC frame (ISO/IEC 14496-3); the unit of the sound's packet grid."""
@@ -60,8 +62,7 @@ class EncodeFormat:
         return self.audio.sample_rate // self.video.fps
 
 
-@dataclass(frozen=True, slots=True)
-class VideoPacket:
+class VideoPacket(NamedTuple):
     """One coded picture in AVCC form (4-byte lengths, slices only), for one tick."""
 
     tick: int
@@ -69,8 +70,7 @@ class VideoPacket:
     is_idr: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AudioPacket:
+class AudioPacket(NamedTuple):
     """One raw AAC frame; ``slot`` counts 1024-sample frames from the channel's first sample."""
 
     slot: int
@@ -89,8 +89,7 @@ class StreamHeaders:
     aac_config: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AirTick:
+class AirTick(NamedTuple):
     """What one tick puts on the wire: its coded picture and the sound packets that are due."""
 
     tick: int

@@ -103,6 +103,11 @@ class SoundLine:
         """The AudioSpecificConfig of the line."""
         return SoundEncoder(self._fmt).config
 
+    @property
+    def cached(self) -> bool:
+        """True while idle sound comes from its table and nothing is encoded."""
+        return self._encoder is None and self.idle.packets is not None
+
     def feed_idle(self) -> None:
         """The next tick's sound is the idle sound, unchanged."""
         if self.idle.packets is None:

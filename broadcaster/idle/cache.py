@@ -13,7 +13,7 @@ import av
 
 from broadcaster.formats import EncodeFormat
 
-ENCODE_REVISION = 1
+ENCODE_REVISION = 2
 """Raise it when the bytes that encoding makes change."""
 
 STALE_AFTER_S = 30 * 86400.0

@@ -108,6 +108,7 @@ class ChannelAir:
         self._source_metrics = {
             s: metrics.MIXER_SOURCE.labels(name, s) for s in ("idle", "task", "slate")
         }
+        self._quiet = False
         self._underruns_told = self._ticks_told = 0
         if not spliced:
             self._await_first_picture()
@@ -200,7 +201,24 @@ class ChannelAir:
 
     def run_tick(self) -> None:
         """Send the next tick to every destination."""
-        tick = self.tick
+        if self._quiet and not self._commands:
+            air = self._quiet_tick(self.tick)
+        else:
+            air = self._full_tick(self.tick)
+        for destination in self.destinations:
+            destination.offer(air)
+        self._account(air.tick)
+        self.tick = air.tick + 1
+
+    def _quiet_tick(self, tick: int) -> AirTick:
+        """A tick at which nothing is decided: what the channel does for most of its life.
+
+        It touches as little as possible. Between ticks the processor's caches go cold, and what a
+        tick costs then (ten times as much as when warm) is the code and data it walks through.
+        """
+        return AirTick(tick, self._video.idle_packet(tick), self._sound.idle_packets(tick), True)
+
+    def _full_tick(self, tick: int) -> AirTick:
         while self._commands:
             self._commands.popleft()()
         self._change_programme()
@@ -215,11 +233,15 @@ class ChannelAir:
         idle_from = self._mixer.idle_shows_from(composition, tick)
         video = self._video.packet(tick, draw, last is not None and last.end > tick, idle_from)
         coded_idle = self._video.live and self._video.spliced
-        air = AirTick(tick, video, audio, idle=composition.is_idle and not coded_idle)
-        for destination in self.destinations:
-            destination.offer(air)
-        self._account(tick)
-        self.tick = tick + 1
+        self._quiet = self._is_quiet()
+        return AirTick(tick, video, audio, idle=composition.is_idle and not coded_idle)
+
+    def _is_quiet(self) -> bool:
+        """Nothing on air, nothing decided, nothing waiting: until the next command."""
+        nothing_said = self._mixer.idle and self._mixer.schedule.last is None
+        nothing_due = self._tasks.task_id is None and self._next_loop is None
+        spliced = self._video.spliced and not self._video.live
+        return nothing_said and nothing_due and spliced and self._sound.cached
 
     def _pictures_ready(self, start: int) -> bool:
         last = self._mixer.schedule.last

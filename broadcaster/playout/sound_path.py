@@ -62,6 +62,17 @@ class SoundPath:
         """Change to the sound of another programme, cross-faded within ``at_tick``."""
         self._switch = (at_tick, idle)
 
+    @property
+    def cached(self) -> bool:
+        """True while every packet comes from the idle table."""
+        return self._line.cached and self._switch is None
+
+    def idle_packets(self, tick: int) -> tuple[AudioPacket, ...]:
+        """``packets`` for a tick at which nothing is decided; only while ``cached``."""
+        self._mixed += self._per_tick
+        self._line.feed_idle()
+        return self._line.take(tick * self._per_tick + self._ahead)
+
     def packets(self, tick: int) -> tuple[AudioPacket, ...]:
         """Mix the sound that is due at ``tick`` and return the packets to send with its picture."""
         self._mix(tick + self.lead_ticks)

@@ -49,6 +49,12 @@ class VideoPath:
         """True while pictures are being encoded."""
         return self._encoder is not None
 
+    def idle_packet(self, tick: int) -> VideoPacket:
+        """``packet`` for a tick at which nothing is decided; only while spliced and not live."""
+        packet = self._timeline.packet(tick)
+        self.bucket.spend(len(packet.payload))
+        return packet
+
     def packet(
         self, tick: int, draw: Draw | None, task_decided: bool, idle_from: int
     ) -> VideoPacket:
@@ -63,7 +69,7 @@ class VideoPath:
         go_live = draw is not None or self._stays_live(tick, task_decided)
         packet = self._live(tick, draw, idle_from) if go_live else None
         if packet is None:
-            packet = self._timeline.packet(tick)
+            return self.idle_packet(tick)
         self.bucket.spend(len(packet.payload))
         return packet
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from broadcaster.mixer.blend import Picture
 from broadcaster.playout.channel import ChannelAir
+from broadcaster.timeline.grid import next_grid
 from tests.component.test_splices import run_until
 from tests.doubles.programme import (
     SMALL,
@@ -51,11 +52,13 @@ def test_a_picture_the_encoder_refuses_never_stops_the_ticks() -> None:
     assert [e["event"] for e in events][-1] == "done"
     assert [t.tick for t in recorder.ticks] == list(range(last))
     report = channel.report(0.0)["encoder"]
-    assert report["faults"] >= len(BROKEN)
+    assert report["faults"] >= 1
     assert "libx264" in report["note"]
     packets = [p for t in recorder.ticks for p in t.audio]
     heard = splice_check.decode_sound(packets, channel.headers.aac_config)
     assert float(np.abs(heard).max()) > 0.1
-    decoded = splice_check.decode_video(recorder.ticks, channel.headers)
-    later = [splice_check.psnr(decoded[t], pictures[t % 50]) for t in range(start + 90, last)]
+    clean = next_grid(start + 90, SMALL.gop_ticks)  # the bad pictures may have harmed one GOP
+    decoded = splice_check.decode_video(recorder.ticks[clean:], channel.headers)
+    later = [splice_check.psnr(p, pictures[(clean + n) % 50]) for n, p in enumerate(decoded)]
+    assert len(decoded) == last - clean
     assert min(later) > 38.0
