@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -40,7 +41,8 @@ class RoleSpec:
 
     ``foreign`` programs cannot arm their own death signal. ``watch`` is None for a role that is
     alive as long as its process is. ``stop_by`` is the share of the stopping time by which the
-    role must be gone: roles with a smaller share are told to stop first.
+    role must be gone: roles with a smaller share are told to stop first. ``longest_pause_s`` bounds
+    the pause before a restart, however often the role has ended.
     """
 
     name: str
@@ -49,6 +51,7 @@ class RoleSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     watch: Watch | None = None
     stop_by: float = 0.5
+    longest_pause_s: float = math.inf
 
 
 class Role:
@@ -159,7 +162,7 @@ class Role:
 
     def _plan_restart(self, now: float, reason: str) -> None:
         self._failures = self._schedule.failures_after(self._failures, now - self._started_at)
-        delay_s = self._schedule.delay_s(self._failures)
+        delay_s = min(self._schedule.delay_s(self._failures), self.spec.longest_pause_s)
         self.restart_at = now + delay_s
         self.restarts += 1
         self._enter(RoleState.RESTARTING, now, reason)

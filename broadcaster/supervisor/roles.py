@@ -15,6 +15,10 @@ from broadcaster.supervisor.watch import HeartbeatWatch, HttpWatch
 _PLAYOUT_START_S = 30.0
 """A tick loop must beat within this time of its start; on a loaded machine imports take seconds."""
 
+_ON_AIR_PAUSE_S = 1.0
+"""Longest pause before playout or relay is tried again. The channel is dark meanwhile, and a try a
+second costs little; 20 kills in a row had let the general pause grow to 30 s."""
+
 _VERDICT_LATE_S = 0.55
 """A verdict waits for the next tick of the loop (0.5 s, and a little jitter): taken off the limit,
 so that a hung relay is replaced within the time that the settings promise."""
@@ -89,6 +93,7 @@ def _relay(settings: SettingsModel, paths: StatePaths) -> RoleSpec:
             first_limit_s=max(hung_after_s, 5.0),
         ),
         stop_by=1.0,
+        longest_pause_s=_ON_AIR_PAUSE_S,
     )
 
 
@@ -99,7 +104,9 @@ def _python_role(name: str, settings: SettingsModel, paths: StatePaths) -> RoleS
         return RoleSpec(name=name, argv=argv)
     hang_after_s = settings.playout.hang_after_s
     watch = HeartbeatWatch(paths.heartbeat, hang_after_s, max(hang_after_s, _PLAYOUT_START_S))
-    return RoleSpec(name=name, argv=argv, watch=watch, stop_by=0.85)
+    return RoleSpec(
+        name=name, argv=argv, watch=watch, stop_by=0.85, longest_pause_s=_ON_AIR_PAUSE_S
+    )
 
 
 def _api(settings: SettingsModel, paths: StatePaths) -> RoleSpec:

@@ -51,7 +51,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
     )
     python.chmod(0o755)
     make = subprocess.Popen(
-        ["make", "--old-file=setup", "run", f"PYTHON={python}"],
+        # A test run in the background inherits "ignore SIGINT", which no make could undo.
+        ["env", "--default-signal=INT", "make", "--old-file=setup", "run", f"PYTHON={python}"],
         cwd=REPO,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

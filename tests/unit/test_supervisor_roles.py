@@ -84,3 +84,14 @@ def test_numeric_libraries_get_one_thread_and_metrics_one_folder(paths: StatePat
     assert {env[f"{name}_NUM_THREADS"] for name in ("OPENBLAS", "OMP", "MKL")} == {"1"}
     assert env["PROMETHEUS_MULTIPROC_DIR"] == str(paths.metrics)
     assert env["PATH"]
+
+
+def test_what_is_on_air_is_tried_again_within_seconds_however_often_it_ended(
+    tmp_path: Path,
+) -> None:
+    pauses = {
+        spec.name: spec.longest_pause_s
+        for spec in station_roles(SettingsModel(), StatePaths(tmp_path))
+    }
+    assert pauses["playout"] <= 2.0
+    assert pauses["relay"] <= 2.0
