@@ -48,6 +48,7 @@ from tests.doubles.programme import (
     moving_pictures,
     speech_like,
 )
+from tests.oracles import openh264
 from tests.oracles.flv_check import AUDIO, VIDEO, Rules, faults, from_flv
 from tests.oracles.splice_check import decode_video, strict_decode_errors
 
@@ -172,10 +173,8 @@ class Expectation:
                 held = held[:, SLOT:]
 
 
-def decoded(
-    ticks: Iterable[AirTick], headers: StreamHeaders, decoder: str
-) -> Iterator[NDArray[np.uint8]]:
-    context = av.CodecContext.create(decoder, "r")
+def decoded(ticks: Iterable[AirTick], headers: StreamHeaders) -> Iterator[NDArray[np.uint8]]:
+    context = av.CodecContext.create("h264", "r")
     context.extradata = headers.avc_config
     context.thread_count = 1
     packets = (av.Packet(bytes(t.video.payload)) for t in ticks)
@@ -216,8 +215,8 @@ def judge_pictures(
     ticks: Sequence[AirTick], model: Expectation, verdict: Verdict, errors: str
 ) -> None:
     differ, wrong, lowest, count = 0, 0, 99.0, 0
-    ours = decoded(ticks, model.headers, "h264")
-    theirs = decoded(ticks, model.headers, "libopenh264")
+    ours = decoded(ticks, model.headers)
+    theirs = openh264.decode_video(ticks, model.headers)
     first, last = ticks[0].tick, ticks[-1].tick
     for tick, one, other in zip(range(first, last + 1), ours, theirs, strict=False):
         count += 1

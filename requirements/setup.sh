@@ -42,7 +42,7 @@ missing_packages() {
 # What decides the contents of the venv: the lists, this script, and where the folder lies.
 stamp_of() {
     files=requirements/base.txt
-    [ "$1" = base ] || files="$files requirements/$1.txt"
+    [ "$1" = base ] || files="$files requirements/$1.txt requirements/openh264.txt"
     # shellcheck disable=SC2086 # words on purpose
     { (cd "$root" && cat $files requirements/setup.sh pyproject.toml) && echo "$root"; } |
         sha256sum | cut -d' ' -f1
@@ -181,6 +181,16 @@ link_project() {
     mv -f "$venv/broadcaster.new" "$venv/bin/broadcaster"
 }
 
+install_second_decoder() {
+    rm -rf "$venv/openh264"
+    stoppable "$venv/bin/python" -m pip install -qq --no-input --disable-pip-version-check \
+        --only-binary=:all: --no-deps --target "$venv/openh264" \
+        --requirement "$root/requirements/openh264.txt" >&2 || {
+        say "pip failed; without a package index, install requirements/openh264.txt by hand"
+        exit 1
+    }
+}
+
 install_wheels() {
     say "installing Python packages ($profile) into $venv"
     "$venv/bin/python" -c '' 2>/dev/null || {
@@ -191,6 +201,7 @@ install_wheels() {
         say "pip failed; without a package index, install requirements/$profile.txt into $venv"
         exit 1
     }
+    [ "$profile" = base ] || install_second_decoder
     link_project
     stamp_of base >"$venv/.stamp-base"
     stamp_of "$profile" >"$venv/.stamp-$profile"

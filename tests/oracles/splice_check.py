@@ -22,11 +22,9 @@ from broadcaster.formats import AirTick, AudioPacket, EncodeFormat, StreamHeader
 Picture = NDArray[np.uint8]
 
 
-def decode_video(
-    ticks: Iterable[AirTick], headers: StreamHeaders, decoder: str = "h264"
-) -> list[Picture]:
-    """The I420 pictures of a recording by libavcodec ("h264") or OpenH264 ("libopenh264")."""
-    context = av.CodecContext.create(decoder, "r")
+def decode_video(ticks: Iterable[AirTick], headers: StreamHeaders) -> list[Picture]:
+    """The I420 pictures of a recording by libavcodec; see ``openh264`` for the other decoder."""
+    context = av.CodecContext.create("h264", "r")
     context.extradata = headers.avc_config
     context.thread_count = 1
     packets = [av.Packet(bytes(t.video.payload)) for t in ticks]
