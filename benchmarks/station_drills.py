@@ -163,7 +163,7 @@ def api_killed(one: Station, runs: int) -> list[Row]:
     reader.start()
     time.sleep(3)
     for _ in range(min(runs, 10)):
-        with suppress(ProcessLookupError, KeyError):
+        with suppress(ProcessLookupError, KeyError, TypeError):  # it may just be restarting
             os.killpg(one.pid("api"), signal.SIGKILL)
         time.sleep(1.0)
     pictures, steps, silence = reader.finish()
