@@ -23,6 +23,9 @@ _PORT_POLL_S = 0.1
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
 
+_OWNER = "owner"
+"""Lock file in the memory folder, held while its station lives."""
+
 _MEMORY_NEEDED_BYTES = 64 << 20
 """Twelve files of 1 MB per process life, of which a few pages are really touched."""
 
@@ -81,22 +84,43 @@ def _busy_ports(settings: SettingsModel) -> list[str]:
     return faults
 
 
-def link_memory(paths: StatePaths) -> Path | None:
-    """Make the run folder's ``memory`` a folder under /dev/shm, one per state folder.
+@contextlib.contextmanager
+def memory_folder(paths: StatePaths) -> Iterator[Path | None]:
+    """Inside the block the run folder's ``memory`` is a folder under /dev/shm, gone afterwards.
 
-    Returns:
-        The folder, to be removed at the end; None where memory is short or not there, and a plain
-        folder of the run folder serves.
+    Yields:
+        The folder; None where memory is short or not there, and a plain folder of the run folder
+        serves. What stations that were killed left there is removed first.
     """
-    name = hashlib.sha256(str(paths.root).encode()).hexdigest()[:12]
-    folder = _MEMORY / f"broadcaster-{name}"
-    shutil.rmtree(folder, ignore_errors=True)  # left by a station that was killed
+    folder = _MEMORY / f"broadcaster-{hashlib.sha256(str(paths.root).encode()).hexdigest()[:12]}"
+    _remove_ownerless()
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         if shutil.disk_usage(_MEMORY).free < _MEMORY_NEEDED_BYTES:
-            return None
+            raise OSError("short of memory")
         folder.mkdir(mode=0o700)
-        paths.run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        paths.memory.symlink_to(folder)
+        owner = os.open(folder / _OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
-        return None
-    return folder
+        yield None
+        return
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        paths.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.memory.unlink(missing_ok=True)
+        paths.memory.symlink_to(folder)
+        yield folder
+    finally:
+        os.close(owner)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_ownerless() -> None:
+    """Folders whose lock is free: the kernel let go of it when their supervisor was killed."""
+    for lock in _MEMORY.glob(f"broadcaster-*/{_OWNER}"):
+        with contextlib.suppress(OSError):
+            handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+            finally:
+                os.close(handle)

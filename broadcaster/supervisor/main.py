@@ -22,7 +22,7 @@ from broadcaster.paths import StatePaths
 from broadcaster.settings.load import write_resolved
 from broadcaster.settings.model import SettingsModel
 from broadcaster.supervisor import parent
-from broadcaster.supervisor.claim import link_memory, require_free_ports, station_lock
+from broadcaster.supervisor.claim import memory_folder, require_free_ports, station_lock
 from broadcaster.supervisor.loop import Attendant, SupervisorLoop
 from broadcaster.supervisor.readiness import Readiness, WatchdogFeeder
 from broadcaster.supervisor.role import RoleSpec
@@ -146,17 +146,15 @@ def _claimed(settings: SettingsModel, paths: StatePaths, clock: Clock) -> Iterat
         require_free_ports(settings, clock)
         _empty(paths.run)
         _empty(upload_dir(paths))
-        memory = link_memory(paths)
-        paths.make()
-        upload_dir(paths).mkdir(mode=0o700, exist_ok=True)
-        write_resolved(settings, paths.resolved_settings)
-        try:
-            yield
-        finally:
-            _empty(paths.run)
-            _empty(upload_dir(paths))
-            if memory is not None:
-                shutil.rmtree(memory, ignore_errors=True)
+        with memory_folder(paths):
+            paths.make()
+            upload_dir(paths).mkdir(mode=0o700, exist_ok=True)
+            write_resolved(settings, paths.resolved_settings)
+            try:
+                yield
+            finally:
+                _empty(paths.run)
+                _empty(upload_dir(paths))
 
 
 def _empty(folder: Path) -> None:

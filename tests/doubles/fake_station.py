@@ -8,6 +8,7 @@ and ``stop_by``.
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -40,6 +41,12 @@ def wait_for(condition: Callable[[], Any], deadline_s: float, what: str) -> Any:
             return value
         time.sleep(0.01)
     raise AssertionError(f"not within {deadline_s} s: {what}")
+
+
+def remove_memory(paths: StatePaths) -> None:
+    """Take away what a killed supervisor left in memory (the next station would do it too)."""
+    if paths.memory.is_symlink():
+        shutil.rmtree(paths.memory.resolve(), ignore_errors=True)
 
 
 class FakeStation:
@@ -94,6 +101,7 @@ class FakeStation:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate(timeout=10)
+        remove_memory(self.paths)
 
 
 def main(plan: dict[str, Any]) -> int:

@@ -16,8 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from broadcaster.paths import StatePaths
 from broadcaster.relay.stat import fetch_stat
 from broadcaster.wire import ask
+from tests.doubles.fake_station import remove_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,6 +66,7 @@ class Station:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(15)
+        remove_memory(StatePaths(self.folder / "var"))
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def roles(self) -> dict[str, dict[str, Any]]:
