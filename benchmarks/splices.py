@@ -307,7 +307,7 @@ def offline(tasks: int, seed: int) -> bool:
     while script.before_tick(channel):
         _tick_when_ready(channel)
         if len(script.lengths) > script.done and not channel.live:
-            time.sleep(0.0005)  # idle pictures are being decoded for the task that waits
+            time.sleep(0.003)  # virtual ticks must not outrun the thread that decodes for it
     for _ in range(2 * fmt.gop_ticks):
         _tick_when_ready(channel)
     channel.close(1.0)

@@ -45,7 +45,7 @@ def test_a_picture_the_encoder_refuses_never_stops_the_ticks() -> None:
     channel._commands.append(lambda: channel._tasks.add(task))
     while not events and channel.tick < 1000:
         run_until(channel, channel.tick + 1)
-        time.sleep(0.0005)  # virtual ticks must not outrun the thread that decodes ahead
+        time.sleep(0.003)  # virtual ticks must not outrun the thread that decodes ahead
     start, last = channel.tick - 1, channel.tick + 150
     run_until(channel, last)
     channel.close(1.0)

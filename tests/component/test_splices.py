@@ -79,7 +79,7 @@ def run_programme(
         while not any(e["event"] == "started" and e["task_id"] == source.task_id for e in events):
             assert time.monotonic() < deadline
             run_until(channel, channel.tick + 1)
-            time.sleep(0.0005)
+            time.sleep(0.003)  # virtual ticks must not outrun the decoding thread
         start = channel.tick - 1
         plan.append((start, source, voice))
         while not any(e["event"] == "done" and e["task_id"] == source.task_id for e in events):
