@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -30,147 +30,17 @@ from numpy.typing import NDArray
 from benchmarks.air import format_of
 from benchmarks.rig import SIZES, Rig, ffmpeg, wait_for
 from broadcaster.clock import MonotonicClock
-from broadcaster.codec.aac import SoundEncoder, encode_periodic
-from broadcaster.codec.sound_line import SoundLoop
+from broadcaster.codec.aac import SoundEncoder
 from broadcaster.formats import AirTick, AudioPacket, EncodeFormat, StreamHeaders, VideoPacket
-from broadcaster.idle.loop import EncodedLoop
-from broadcaster.mixer.blend import Picture, blend
-from broadcaster.mixer.ramp import idle_gain
-from broadcaster.playout.channel import ChannelAir
 from broadcaster.playout.loop import TickLoop
 from broadcaster.push.destination import Destination
 from broadcaster.settings.model import Push
-from tests.doubles.programme import (
-    SMALL,
-    MemoryTask,
-    Recorder,
-    make_loop,
-    moving_pictures,
-    speech_like,
-)
+from tests.doubles.programme import SMALL
+from tests.doubles.virtual_air import Programme, chord, make_programme, make_script, run_offline
 from tests.oracles import openh264
+from tests.oracles.expected_air import SLOT_SAMPLES, ExpectedAir
 from tests.oracles.flv_check import AUDIO, VIDEO, Rules, faults, from_flv
-from tests.oracles.splice_check import decode_video, strict_decode_errors
-
-FADE_TICKS = 6
-SLOT = 1024
-
-
-@dataclass
-class Script:
-    """Adds tasks at random moments, sometimes two that follow without idle in between."""
-
-    fmt: EncodeFormat
-    tasks: int
-    rng: np.random.Generator
-    longest: int
-    pictures: list[Picture]
-    starts: dict[int, int] = field(default_factory=dict)
-    lengths: list[int] = field(default_factory=list)
-    done: int = 0
-    _next_at: int = 0
-    _channel: ChannelAir | None = None
-
-    def emit(self, event: dict[str, object]) -> None:
-        if event["event"] == "started" and self._channel is not None:
-            self.starts[int(str(event["task_id"]))] = self._channel.tick
-        self.done += event["event"] in {"done", "failed", "interrupted"}
-
-    def begin(self, channel: ChannelAir) -> None:
-        self._channel = channel
-        self._next_at = channel.tick + 3
-
-    def before_tick(self, channel: ChannelAir) -> bool:
-        """Called by the tick loop's thread; False when the last task has ended."""
-        waiting = len(self.lengths) - self.done
-        if waiting == 0:
-            if len(self.lengths) == self.tasks:
-                return False
-            if self._next_at < channel.tick - 1:
-                self._next_at = channel.tick + int(self.rng.integers(0, 45))
-            if channel.tick >= self._next_at:
-                both = self.rng.random() < 0.2 and len(self.lengths) + 2 <= self.tasks
-                for _ in range(2 if both else 1):
-                    self._add(channel)
-                self._next_at = -1
-        return True
-
-    def _add(self, channel: ChannelAir) -> None:
-        number = len(self.lengths)
-        self.lengths.append(int(self.rng.integers(1, self.longest)))
-        task = MemoryTask(str(number), self.pictures, self.voice(number), self.fmt.samples_per_tick)
-        channel._tasks.add(task)
-
-    def voice(self, number: int) -> NDArray[np.float32]:
-        return speech_like(self.lengths[number] * self.fmt.samples_per_tick, number)
-
-
-@dataclass
-class Expectation:
-    """What should be on air, from nothing but the start ticks: an independent, simple model."""
-
-    script: Script
-    loop: EncodedLoop
-    headers: StreamHeaders
-    total: int
-
-    def __post_init__(self) -> None:
-        script, steps = self.script, FADE_TICKS + 1
-        self._idle = decode_video(
-            [
-                AirTick(i, VideoPacket(i, p, False), (), True)
-                for i, p in enumerate(self.loop.packets)
-            ],
-            self.headers,
-        )
-        self._on_air = {
-            start + k: number
-            for number, start in script.starts.items()
-            for k in range(script.lengths[number])
-        }
-        self.weights = np.zeros(self.total + 1)
-        self._top = np.full(self.total, -1)
-        position, shown = 0, -1
-        for tick in range(self.total):
-            position = min(steps, max(0, position + (1 if tick in self._on_air else -1)))
-            self.weights[tick] = position / steps
-            shown = self._on_air.get(tick, shown)
-            self._top[tick] = shown
-
-    def picture(self, tick: int) -> Picture:
-        idle = self._idle[tick % len(self._idle)]
-        weight, number = float(self.weights[tick]), int(self._top[tick])
-        if weight == 0.0:
-            return idle
-        start, pictures = self.script.starts[number], self.script.pictures
-        top = pictures[(tick - start) % len(pictures)]
-        age = tick - start
-        if number > 0 and age < FADE_TICKS:
-            before = self.script.starts[number - 1]
-            if before + self.script.lengths[number - 1] + FADE_TICKS >= start:
-                leaving = pictures[(tick - before) % len(pictures)]
-                top = blend(leaving, top, (age + 1) / (FADE_TICKS + 1))
-        return blend(idle, top, weight)
-
-    def sound_slots(self) -> Iterator[NDArray[np.float32]]:
-        """The mix in blocks of 1024 samples, from slot 0 on."""
-        per, held = self.script.fmt.samples_per_tick, np.zeros((2, 0), np.float32)
-        voice, of = np.zeros((2, 0), np.float32), -1
-        for tick in range(self.total):
-            before = float(self.weights[tick - 1]) if tick else 0.0
-            block = self.loop.sound.pcm(tick * per, per)
-            if before or self.weights[tick]:
-                block = block * idle_gain(before, float(self.weights[tick]), per)
-            number = self._on_air.get(tick)
-            if number is not None:
-                if of != number:
-                    voice, of = self.script.voice(number), number
-                at = (tick - self.script.starts[number]) * per
-                block = block + voice[:, at : at + per]
-            held = np.concatenate([held, block], axis=1)
-            while held.shape[1] >= SLOT:
-                yield np.ascontiguousarray(held[:, :SLOT], np.float32)
-                held = held[:, SLOT:]
+from tests.oracles.splice_check import strict_decode_errors
 
 
 def decoded(ticks: Iterable[AirTick], headers: StreamHeaders) -> Iterator[NDArray[np.uint8]]:
@@ -193,7 +63,7 @@ def decoded_sound(packets: Iterable[AudioPacket], config: bytes) -> Iterator[NDA
 
 def continuous(blocks: Iterable[NDArray[np.float32]], fmt: EncodeFormat) -> Iterator[AudioPacket]:
     """One encoder over the whole mix, from slot 0 on."""
-    encoder, silence = SoundEncoder(fmt.audio), np.zeros((2, SLOT), np.float32)
+    encoder, silence = SoundEncoder(fmt.audio), np.zeros((2, SLOT_SAMPLES), np.float32)
     for slot, block in enumerate(itertools.chain([silence] * 4, blocks), -4):
         yield from (p for p in encoder.encode(block, slot) if p.slot >= 0)
 
@@ -212,11 +82,11 @@ class Verdict:
 
 
 def judge_pictures(
-    ticks: Sequence[AirTick], model: Expectation, verdict: Verdict, errors: str
+    ticks: Sequence[AirTick], model: ExpectedAir, verdict: Verdict, errors: str
 ) -> None:
     differ, wrong, lowest, count = 0, 0, 99.0, 0
-    ours = decoded(ticks, model.headers)
-    theirs = openh264.decode_video(ticks, model.headers)
+    ours = decoded(ticks, model.run.channel.headers)
+    theirs = openh264.decode_video(ticks, model.run.channel.headers)
     first, last = ticks[0].tick, ticks[-1].tick
     for tick, one, other in zip(range(first, last + 1), ours, theirs, strict=False):
         count += 1
@@ -234,11 +104,11 @@ def judge_pictures(
     verdict.say("lowest PSNR to what should be on air, dB", lowest, 40, at_least=True)
 
 
-def judge_sound(ticks: Sequence[AirTick], model: Expectation, verdict: Verdict) -> None:
+def judge_sound(ticks: Sequence[AirTick], model: ExpectedAir, verdict: Verdict) -> None:
     packets = [packet for tick in ticks for packet in tick.audio]
     first = packets[0].slot
     order = sum(p.slot != first + i for i, p in enumerate(packets))
-    config, fmt = model.headers.aac_config, model.script.fmt
+    config, fmt = model.run.channel.headers.aac_config, model.run.fmt
     heard = decoded_sound(packets, config)
     reference = decoded_sound(continuous(model.sound_slots(), fmt), config)
     for _ in range(first):
@@ -260,7 +130,7 @@ def _rms(block: NDArray[np.float32]) -> float:
 
 
 def judge_stream(
-    ticks: Sequence[AirTick], model: Expectation, fmt: EncodeFormat, verdict: Verdict
+    ticks: Sequence[AirTick], model: ExpectedAir, fmt: EncodeFormat, verdict: Verdict
 ) -> None:
     fill = lowest = float(fmt.bitrate_bps)
     under = 0
@@ -274,62 +144,26 @@ def judge_stream(
     verdict.say("decoder buffer underflows", under, 0)
     verdict.say("grid ticks without an IDR", len(grid - set(idr)), 0)
     verdict.say("IDRs neither on the grid nor at a start",
-                len(set(idr) - grid - set(model.script.starts.values())), 0)  # fmt: skip
+                len(set(idr) - grid - set(model.run.script.starts.values())), 0)  # fmt: skip
     verdict.say("adjacent IDRs", sum(b - a < 2 for a, b in itertools.pairwise(idr)), 0)
     live = sum(not t.idle for t in ticks)
     print(f"  lowest fill {lowest / fmt.bitrate_bps:.3f}; {len(ticks)} pictures, "
           f"{len(idr) - len(grid)} extra IDRs, {live} not idle")  # fmt: skip
 
 
-def make_channel(fmt: EncodeFormat, script: Script) -> tuple[ChannelAir, EncodedLoop]:
-    seconds = np.arange(8 * fmt.audio.sample_rate) / fmt.audio.sample_rate
-    tone = sum(0.04 * np.sin(2 * np.pi * f * seconds) for f in (220.0, 277.0, 330.0))
-    pcm = np.stack([tone, tone]).astype(np.float32)
-    sound = SoundLoop(pcm, encode_periodic(pcm, fmt.audio))
-    loop = make_loop(fmt, moving_pictures(fmt.video, 3 * fmt.gop_ticks, 1), sound)
-    channel = ChannelAir("main", fmt, loop, FADE_TICKS, 60, True, script.emit)
-    return channel, loop
-
-
-def make_script(fmt: EncodeFormat, tasks: int, seed: int, longest: int) -> Script:
-    pictures = moving_pictures(fmt.video, 2 * fmt.gop_ticks, 2)
-    return Script(fmt, tasks, np.random.default_rng(seed), longest, pictures)
-
-
 def offline(tasks: int, seed: int) -> bool:
-    fmt = SMALL
-    script = make_script(fmt, tasks, seed, longest=30)
-    channel, loop = make_channel(fmt, script)
-    recorder = Recorder()
-    channel.destinations.append(recorder)
     begun = time.monotonic()
-    script.begin(channel)
-    while script.before_tick(channel):
-        _tick_when_ready(channel)
-        if len(script.lengths) > script.done and not channel.live:
-            time.sleep(0.003)  # virtual ticks must not outrun the thread that decodes for it
-    for _ in range(2 * fmt.gop_ticks):
-        _tick_when_ready(channel)
-    channel.close(1.0)
-    video = fmt.video
+    run = run_offline(SMALL, tasks, seed, longest=30, sound=chord(SMALL))
+    video, channel = run.fmt.video, run.channel
     print(f"\noffline: {tasks} tasks, {video.width}x{video.height}, {channel.tick} ticks "
           f"({channel.tick / video.fps:.0f} s of air) in {time.monotonic() - begun:.0f} s",
           flush=True)  # fmt: skip
-    return judge(recorder.ticks, script, loop, channel)
+    return judge(run.recorder.ticks, run)
 
 
-def _tick_when_ready(channel: ChannelAir) -> None:
-    deadline = time.monotonic() + 30
-    while not channel.tick_ready:
-        if time.monotonic() > deadline:
-            raise TimeoutError("idle pictures never came")
-        time.sleep(0.0002)
-    channel.run_tick()
-
-
-def judge(ticks: Sequence[AirTick], script: Script, loop: EncodedLoop, channel: ChannelAir) -> bool:
+def judge(ticks: Sequence[AirTick], run: Programme) -> bool:
     verdict = Verdict()
-    model = Expectation(script, loop, channel.headers, channel.tick)
+    model, script, channel = ExpectedAir(run), run.script, run.channel
     verdict.say("tasks that began", len(script.starts), script.tasks, at_least=True)
     verdict.say("idle pictures that came too late", channel._video.late_pictures, 0)
     judge_stream(ticks, model, channel.fmt, verdict)
@@ -341,28 +175,25 @@ def judge(ticks: Sequence[AirTick], script: Script, loop: EncodedLoop, channel: 
 def over_rtmp(tasks: int, seed: int) -> bool:
     size = SIZES["720p25"]
     fmt = format_of(size)
-    script = make_script(fmt, tasks, seed, longest=60)
-    channel, loop = make_channel(fmt, script)
-    recorder = Recorder()
+    run = make_programme(make_script(fmt, tasks, seed, longest=60), chord(fmt))
+    script, channel, recorder = run.script, run.channel, run.recorder
     with Rig() as rig:
         relay = rig.relay()
         file = rig.folder / "pulled.flv"
-        channel.destinations += [
-            recorder,
-            Destination("relay", "main", relay.url("main"), fmt, channel.headers, Push(), None,
-                        MonotonicClock()),
-        ]  # fmt: skip
-        channel.destinations[1].start()
+        pushed = Destination("relay", "main", relay.url("main"), fmt, channel.headers, Push(),
+                             None, MonotonicClock())  # fmt: skip
+        channel.destinations.append(pushed)
+        pushed.start()
         ticker = TickLoop([channel], MonotonicClock(), None, 1.0)
         reader = None
         until = channel.tick + 60 * fmt.video.fps
-        while script._channel is None and channel.tick < until:
+        while script.channel is None and channel.tick < until:
             ticker.run_once()
             if reader is None and channel.tick % 25 == 0 and relay.bytes_in("main") > 50_000:
                 reader = rig.start(ffmpeg("-i", relay.url("main"), "-c", "copy", str(file)))
             if file.exists() and file.stat().st_size > 100_000:
                 script.begin(channel)
-        while script.before_tick(channel):
+        while script.before_tick():
             ticker.run_once()
         for _ in range(3 * fmt.gop_ticks):
             ticker.run_once()
@@ -377,7 +208,7 @@ def over_rtmp(tasks: int, seed: int) -> bool:
     verdict.say("timestamp faults in the recording", len(found), 0)
     for fault in found:
         print(f"  oracle: {fault}")
-    return judge(ticks, script, loop, channel) and verdict.good
+    return judge(ticks, run) and verdict.good
 
 
 def pulled(
@@ -394,7 +225,10 @@ def pulled(
     first = next(live[p.body[5:]] - i for i, p in enumerate(video) if p.body[5:] in live)
     sound = [p for p in media if p.kind == AUDIO and p.timestamp >= first_ms]
     origin_ms = first_ms - first * 1000 / fmt.video.fps
-    slots = [round((p.timestamp - origin_ms) * fmt.audio.sample_rate / 1000 / SLOT) for p in sound]
+    slots = [
+        round((p.timestamp - origin_ms) * fmt.audio.sample_rate / 1000 / SLOT_SAMPLES)
+        for p in sound
+    ]
     audio = tuple(AudioPacket(s, p.body[2:]) for s, p in zip(slots, sound, strict=True))
     ticks, wrong = [], 0
     for index, packet in enumerate(video):

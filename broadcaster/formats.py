@@ -97,3 +97,7 @@ class AirTick(NamedTuple):
     audio: tuple[AudioPacket, ...]
     idle: bool
     """True while only idle is on air: the only time at which a planned rollover may happen."""
+
+
+TASK_ENDINGS = frozenset({"done", "interrupted", "failed"})
+"""The events by which playout says that a task has ended on air; the last one told of each task."""

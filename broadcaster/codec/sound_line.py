@@ -91,6 +91,10 @@ class SoundLine:
         self._buffer = np.zeros((AUDIO_CHANNELS, 0), np.float32)
         self._buffer_slot = 0
         self._quiet_from = 0
+        history_ticks = (
+            -(-(PRIMING_SLOTS + ENCODER_LAG_SLOTS) * AAC_FRAME_SAMPLES // samples_per_tick) + 1
+        )
+        self._spoken: deque[tuple[int, NDArray[np.float32]]] = deque(maxlen=history_ticks)
         self.live_packets = 0
 
     @property
@@ -131,6 +135,7 @@ class SoundLine:
             raise ValueError(f"a tick's sound has shape {pcm.shape}")
         if self._encoder is None:
             self._open()
+        self._spoken.append((self._fed, pcm))
         self._fed += self._per_tick
         self._quiet_from = self._fed
         self._encode(pcm)
@@ -144,13 +149,21 @@ class SoundLine:
 
     def _open(self) -> None:
         self._encoder = SoundEncoder(self._fmt)
-        first = self._next_slot - PRIMING_SLOTS
-        for slot in range(first, self._next_slot):
-            at = slot * AAC_FRAME_SAMPLES
-            self._encoder.encode(self.idle.pcm(at, AAC_FRAME_SAMPLES), slot)
-        begun = self._next_slot * AAC_FRAME_SAMPLES
-        self._buffer = self.idle.pcm(begun, self._fed - begun)
-        self._buffer_slot = self._next_slot
+        slot = self._next_slot - PRIMING_SLOTS
+        heard = self._on_air(slot * AAC_FRAME_SAMPLES)
+        for _ in range(PRIMING_SLOTS):
+            self._encoder.encode(np.ascontiguousarray(heard[:, :AAC_FRAME_SAMPLES]), slot)
+            heard, slot = heard[:, AAC_FRAME_SAMPLES:], slot + 1
+        self._buffer, self._buffer_slot = heard, slot
+
+    def _on_air(self, first_sample: int) -> NDArray[np.float32]:
+        """What was fed from ``first_sample`` on: idle, and what was spoken shortly before."""
+        sound = self.idle.pcm(first_sample, self._fed - first_sample)
+        for start, pcm in self._spoken:
+            at = start - first_sample
+            if at > -self._per_tick:
+                sound[:, max(at, 0) : at + self._per_tick] = pcm[:, max(-at, 0) :]
+        return sound
 
     def _encode(self, pcm: NDArray[np.float32]) -> None:
         assert self._encoder is not None

@@ -18,7 +18,7 @@ from broadcaster import metrics
 from broadcaster.codec.aac import SoundEncoder
 from broadcaster.codec.x264 import parameter_sets_of
 from broadcaster.condition import Condition
-from broadcaster.formats import AirTick, EncodeFormat, StreamHeaders
+from broadcaster.formats import TASK_ENDINGS, AirTick, EncodeFormat, StreamHeaders
 from broadcaster.idle.loop import EncodedLoop
 from broadcaster.idle.timeline import IdleTimeline
 from broadcaster.mixer.mixer import Mixer
@@ -35,8 +35,6 @@ PICTURES_BEFORE_START = 2
 
 ENDED_REMEMBERED = 32
 """Ended tasks told in the status, for a studio that was away while they ended."""
-
-ENDINGS = frozenset({"done", "interrupted", "failed"})
 
 log = logging.getLogger(__name__)
 
@@ -133,9 +131,7 @@ class ChannelAir:
     @property
     def tick_ready(self) -> bool:
         """True when the next tick has all it needs; for callers that run faster than the clock."""
-        if not self._video.live and self._mixer.schedule.at(self.tick) is None:
-            return True
-        return self._video.covered(self.tick) or self._pictures.ready(self.tick, 1)
+        return self._pictures.settled
 
     # Commands: called by other threads, done by the tick loop.
 
@@ -179,7 +175,7 @@ class ChannelAir:
         self.idle = Condition(self.idle.name, self.idle.state, error, self.idle.since)
 
     def _tell(self, event: Event) -> None:
-        if event["event"] in ENDINGS:
+        if event["event"] in TASK_ENDINGS:
             self._ended.append(event)
         self._emit(event)
 

@@ -74,6 +74,12 @@ class IdlePictures:
         with self._changed:
             return all(tick in self._pictures for tick in range(first, first + count))
 
+    @property
+    def settled(self) -> bool:
+        """True when every picture of the present wish is decoded."""
+        with self._changed:
+            return self._wanted is None or self._next >= self._wanted + AHEAD_TICKS
+
     def get(self, tick: int) -> Picture | None:
         """The idle picture of ``tick``, if it is decoded; shared, so not to be drawn on."""
         return self._pictures.get(tick)

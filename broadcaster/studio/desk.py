@@ -11,13 +11,12 @@ import logging
 from broadcaster.clock import Clock
 from broadcaster.condition import Condition
 from broadcaster.errors import StoreError, TaskNotFound
+from broadcaster.formats import TASK_ENDINGS
 from broadcaster.store import TaskState
 from broadcaster.studio.books import Books
 from broadcaster.studio.lane import Held, Lane, Step, lane_state
 from broadcaster.studio.playout_link import Event, PlayoutLink, parse_event
 from broadcaster.wire import Message
-
-ENDINGS = frozenset({"done", "interrupted", "failed"})
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class Desk:
             if held is None and not self._adopt(event):
                 return
             self._heard(event, held)
-        elif event.kind in ENDINGS and (held is not None or self._is_active(event.task_id)):
+        elif event.kind in TASK_ENDINGS and (held is not None or self._is_active(event.task_id)):
             self._over(event)
 
     def _adopt(self, event: Event) -> bool:

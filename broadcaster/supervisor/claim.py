@@ -99,12 +99,12 @@ def memory_folder(paths: StatePaths) -> Iterator[Path | None]:
         if shutil.disk_usage(_MEMORY).free < _MEMORY_NEEDED_BYTES:
             raise OSError("short of memory")
         folder.mkdir(mode=0o700)
-        owner = os.open(folder / _OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        owner = _hold(folder)
     except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
         yield None
         return
     try:
-        fcntl.flock(owner, fcntl.LOCK_EX)
         paths.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         paths.memory.unlink(missing_ok=True)
         paths.memory.symlink_to(folder)
@@ -112,6 +112,15 @@ def memory_folder(paths: StatePaths) -> Iterator[Path | None]:
     finally:
         os.close(owner)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hold(folder: Path) -> int:
+    """The lock file, locked before it gets its name: no other station ever sees it free."""
+    draft = folder / f"{_OWNER}.draft"
+    owner = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(owner, fcntl.LOCK_EX)
+    draft.rename(folder / _OWNER)
+    return owner
 
 
 def _remove_ownerless() -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from numpy.typing import NDArray
 
 from broadcaster.mixer.blend import Picture
 from broadcaster.playout.channel import ChannelAir
 from broadcaster.timeline.grid import next_grid
-from tests.component.test_splices import run_until
 from tests.doubles.programme import (
     SMALL,
     MemoryTask,
@@ -19,6 +16,7 @@ from tests.doubles.programme import (
     moving_pictures,
     speech_like,
 )
+from tests.doubles.virtual_air import run_until
 from tests.oracles import splice_check
 
 BROKEN = range(10, 13)
@@ -45,7 +43,6 @@ def test_a_picture_the_encoder_refuses_never_stops_the_ticks() -> None:
     channel._commands.append(lambda: channel._tasks.add(task))
     while not events and channel.tick < 1000:
         run_until(channel, channel.tick + 1)
-        time.sleep(0.003)  # virtual ticks must not outrun the thread that decodes ahead
     start, last = channel.tick - 1, channel.tick + 150
     run_until(channel, last)
     channel.close(1.0)
