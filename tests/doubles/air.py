@@ -1,207 +1,208 @@
-"""A channel without the station: a tiny encoded loop and a thread that feeds it at real time."""
+"""A channel with a recorder on virtual ticks, and what it sent, decoded."""
 
 from __future__ import annotations
 
-import functools
-import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
-import av
 import numpy as np
+from numpy.typing import NDArray
 
-from broadcaster.formats import (
-    AAC_FRAME_SAMPLES,
-    AirTick,
-    AudioFormat,
-    AudioPacket,
-    EncodeFormat,
-    StreamHeaders,
-    VideoFormat,
-    VideoPacket,
+from broadcaster.codec.aac import encode_periodic
+from broadcaster.codec.h264_decode import PictureDecoder
+from broadcaster.codec.sound_line import IdleSound, SoundLoop
+from broadcaster.formats import AudioFormat, EncodeFormat, VideoFormat
+from broadcaster.idle.loop import EncodedLoop
+from broadcaster.mixer.blend import Picture, blend
+from broadcaster.playout.channel import ChannelAir
+from tests.doubles.programme import (
+    SMALL,
+    MemoryTask,
+    Recorder,
+    make_loop,
+    moving_pictures,
+    speech_like,
 )
+from tests.oracles import splice_check
 
-LOOP_S = 8  # 375 whole AAC frames at 48 kHz
-AHEAD_S = 0.06
-
-
-class TakesTicks(Protocol):
-    def offer(self, tick: AirTick) -> None: ...
+FADE = 6
+STEPS = FADE + 1
+CD = EncodeFormat(VideoFormat(192, 112, 30), AudioFormat(44100, 128_000), 30, 600_000, "veryfast")
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
-    fmt: EncodeFormat
-    headers: StreamHeaders
-    pictures: tuple[tuple[bytes, bool], ...]
-    sounds: tuple[bytes, ...]
+class TracedTask(MemoryTask):
+    """Remembers which of its ticks were mixed at which tick of the air."""
 
-    def tick(self, number: int, idle: bool = True, first: int = 0) -> AirTick:
-        """Tick ``number``; its sound is what became due since the last one, 60 ms ahead."""
-        payload, is_idr = self.pictures[number % len(self.pictures)]
-        begin = self._slots_before(number) if number > first else self._slot_at(number)
-        end = self._slots_before(number + 1)
-        audio = tuple(
-            AudioPacket(slot, self.sounds[slot % len(self.sounds)]) for slot in range(begin, end)
-        )
-        return AirTick(number, VideoPacket(number, payload, is_idr), audio, idle)
+    def __init__(self, task_id: str, ticks: int, fmt: EncodeFormat, seed: int = 5) -> None:
+        self.voice = speech_like(ticks * fmt.samples_per_tick, seed, fmt.audio.sample_rate)
+        pictures = moving_pictures(fmt.video, 40, 50 + seed)
+        super().__init__(task_id, pictures, self.voice, fmt.samples_per_tick)
+        self.mixed: list[tuple[int, int]] = []
+        self.air: Air | None = None
 
-    def _slot_at(self, tick: int) -> int:
-        return tick * self.fmt.samples_per_tick // AAC_FRAME_SAMPLES
+    def sound(self, index: int) -> NDArray[np.float32] | None:
+        assert not self.closed
+        block = super().sound(index)
+        if block is not None and self.air is not None:
+            self.mixed.append((self.air.channel._first_free_tick, index))
+        return block
 
-    def _slots_before(self, tick: int) -> int:
-        ahead = int(AHEAD_S * self.fmt.audio.sample_rate)
-        return -(-(tick * self.fmt.samples_per_tick + ahead) // AAC_FRAME_SAMPLES)
+    @property
+    def indices(self) -> list[int]:
+        return [index for _, index in self.mixed]
 
-
-def nals(annexb: bytes) -> list[bytes]:
-    parts = annexb.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")
-    return [part for part in parts if part]
+    @property
+    def at(self) -> list[int]:
+        return [tick for tick, _ in self.mixed]
 
 
-def _avc_config(extradata: bytes) -> bytes:
-    sps = next(n for n in nals(extradata) if n[0] & 31 == 7)
-    pps = next(n for n in nals(extradata) if n[0] & 31 == 8)
-    tail = b"\xfd\xf8\xf8\0" if sps[1] >= 100 else b""
-    return (
-        b"\x01" + sps[1:4] + b"\xff\xe1" + struct.pack(">H", len(sps)) + sps
-        + b"\x01" + struct.pack(">H", len(pps)) + pps + tail
-    )  # fmt: skip
+@dataclass
+class Heard:
+    """The decoded air."""
+
+    pictures: list[Picture]
+    sound: NDArray[np.float32]
 
 
-def _picture(index: int, noise: bool, height: int, width: int) -> np.ndarray:
-    rows = height * 3 // 2
-    picture = np.full((rows, width), 128, np.uint8)
-    if noise:
-        picture[:height] = np.random.default_rng(index).integers(0, 255, (height, width), np.uint8)
-    else:
-        picture[:height] = 60
-        left = index * 4 % (width - 16)
-        picture[20:60, left : left + 16] = 220
-    return picture
-
-
-def _encode_pictures(
-    fmt: EncodeFormat, count: int, noise: bool
-) -> tuple[bytes, list[tuple[bytes, bool]]]:
-    video = fmt.video
-    codec = av.CodecContext.create("libx264", "w")
-    codec.width, codec.height, codec.pix_fmt = video.width, video.height, "yuv420p"
-    codec.time_base = Fraction(1, video.fps)
-    codec.framerate = Fraction(video.fps)
-    codec.bit_rate = fmt.bitrate_bps
-    codec.flags |= av.codec.context.Flags.global_header
-    codec.options = {
-        "preset": "ultrafast", "tune": "zerolatency", "maxrate": str(fmt.bitrate_bps),
-        "bufsize": str(fmt.bitrate_bps), "threads": "1",
-        "x264-params": f"keyint={fmt.gop_ticks}:min-keyint={fmt.gop_ticks}:scenecut=0:bframes=0"
-        + (":nal-hrd=cbr" if noise else ""),
-    }  # fmt: skip
-    codec.open()
-    packets = []
-    for index in range(count):
-        frame = av.VideoFrame.from_ndarray(
-            _picture(index, noise, video.height, video.width), format="yuv420p"
-        )
-        frame.pts = index
-        packets += codec.encode(frame)
-    packets += codec.encode(None)
-    pictures = []
-    for packet in packets:
-        slices = [n for n in nals(bytes(packet)) if n[0] & 31 in (1, 5)]
-        body = b"".join(struct.pack(">I", len(n)) + n for n in slices)
-        pictures.append((body, slices[0][0] & 31 == 5))
-    assert codec.extradata is not None
-    return _avc_config(codec.extradata), pictures
-
-
-def _encode_sound(fmt: EncodeFormat) -> tuple[bytes, list[bytes]]:
-    rate = fmt.audio.sample_rate
-    codec = av.CodecContext.create("aac", "w")
-    codec.sample_rate, codec.layout, codec.format = rate, "stereo", "fltp"
-    codec.bit_rate = fmt.audio.bitrate_bps
-    codec.open()
-    slots = rate * LOOP_S // AAC_FRAME_SAMPLES
-    t = np.arange((slots + 2) * AAC_FRAME_SAMPLES) / rate
-    wave = (0.1 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
-    packets = []
-    for slot in range(slots + 2):
-        part = wave[slot * AAC_FRAME_SAMPLES : (slot + 1) * AAC_FRAME_SAMPLES]
-        frame = av.AudioFrame.from_ndarray(np.stack([part, part]), format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts = rate, slot * AAC_FRAME_SAMPLES
-        packets += [bytes(p) for p in codec.encode(frame)]
-    assert codec.extradata is not None
-    return bytes(codec.extradata), packets[1 : slots + 1]
-
-
-@functools.cache
-def loop(
-    *, kbps: int = 200, noise: bool = False, gop_ticks: int = 25, fps: int = 25, rate: int = 48000
-) -> Loop:
-    """An 8 s loop at 320x180; ``noise`` really fills ``kbps`` (CBR), else a quiet picture."""
-    fmt = EncodeFormat(
-        VideoFormat(320, 180, fps), AudioFormat(rate, 128_000), gop_ticks, kbps * 1000, "ultrafast"
-    )
-    avc, pictures = _encode_pictures(fmt, LOOP_S * fps, noise)
-    aac, sounds = _encode_sound(fmt)
-    return Loop(fmt, StreamHeaders(avc, aac), tuple(pictures), tuple(sounds))
-
-
-class AirFeed:
-    """Offers ticks to destinations at real time from a thread of its own, until stopped."""
+class Air:
+    """A channel with a recorder, advanced tick by tick as fast as its pictures are decoded."""
 
     def __init__(
-        self,
-        source: Loop,
-        destinations: Sequence[TakesTicks],
-        *,
-        first_tick: int = 0,
-        idle: Callable[[int], bool] = lambda tick: True,
+        self, loop: EncodedLoop, fmt: EncodeFormat = SMALL, allow_splice: bool = True
     ) -> None:
-        self.source = source
-        self.destinations = list(destinations)
-        self.next_tick = first_tick
-        self.offer_s: list[float] = []
-        self.cpu_s = 0.0
-        self._first = first_tick
-        self._idle = idle
-        self._over = threading.Event()
-        self._running = threading.Event()
-        self._running.set()
-        self._thread = threading.Thread(target=self._run, name="air-feed", daemon=True)
+        self.fmt, self.loop, self.events = fmt, loop, list[dict[str, Any]]()
+        self.channel = ChannelAir("main", fmt, loop, FADE, 60, allow_splice, self.events.append)
+        self.recorder = Recorder()
+        self.channel.destinations.append(self.recorder)
 
-    def __enter__(self) -> AirFeed:
-        self._thread.start()
-        return self
+    def run(self, ticks: int) -> None:
+        for _ in range(ticks):
+            self._settle()
+            self.channel.run_tick()
 
-    def __exit__(self, *exc: object) -> None:
-        self._over.set()
-        self._running.set()
-        self._thread.join()
+    def run_to_grid(self, phase: int = 0) -> None:
+        self.run((phase - self.channel.tick) % self.fmt.gop_ticks)
 
-    def freeze(self) -> None:
-        self._running.clear()
-
-    def thaw(self) -> None:
-        self._running.set()
-
-    def _run(self) -> None:
-        period = 1 / self.source.fmt.video.fps
-        deadline = time.monotonic()
-        while not self._over.is_set():
-            self._running.wait()
-            deadline = max(deadline + period, time.monotonic() - 1.0)
-            if self._over.wait(max(0.0, deadline - time.monotonic())):
+    def run_until(self, condition: Callable[[], bool], limit: int = 600) -> None:
+        for _ in range(limit):
+            if condition():
                 return
-            number = self.next_tick
-            tick = self.source.tick(number, self._idle(number), self._first)
-            begun, cpu = time.perf_counter(), time.thread_time()
-            for destination in self.destinations:
-                destination.offer(tick)
-            self.offer_s.append(time.perf_counter() - begun)
-            self.cpu_s += time.thread_time() - cpu
-            self.next_tick = number + 1
+            self.run(1)
+        raise AssertionError(f"not within {limit} ticks")
+
+    def _settle(self) -> None:
+        """Real time is scarce here: let the decoder catch up with the virtual tick."""
+        deadline = time.monotonic() + 10
+        pictures, wanted = self.channel._pictures, self.channel._pictures._wanted
+        while wanted is not None and not pictures.ready(wanted, 3):
+            assert time.monotonic() < deadline, "idle pictures never came"
+            time.sleep(0.0005)
+
+    def call(self, command: Callable[[], Any]) -> Any:
+        """A command of another thread, as the control socket gives it; the tick loop goes on."""
+        answer: list[Any] = []
+        thread = threading.Thread(target=lambda: answer.append(command()))
+        thread.start()
+        while thread.is_alive():
+            if self.channel._commands:
+                self.run(1)
+            thread.join(0.001)
+        return answer[0]
+
+    def task(self, source: TracedTask) -> TracedTask:
+        source.air = self
+        self.call(lambda: self.channel.play_source(source))
+        return source
+
+    def told(self, task_id: str) -> list[str]:
+        events = [e["event"] for e in self.events if e["task_id"] == task_id]
+        return [e for e in events if e != "progress"]
+
+    def ended(self, task_id: str) -> bool:
+        return bool({"done", "interrupted", "failed"} & set(self.told(task_id)))
+
+    def heard(self) -> Heard:
+        headers, ticks = self.channel.headers, self.recorder.ticks
+        assert [t.tick for t in ticks] == list(range(self.channel.tick))
+        assert splice_check.strict_decode_errors(ticks, headers) == ""
+        packets = [p for t in ticks for p in t.audio]
+        assert [p.slot for p in packets] == list(range(len(packets))), "an AAC slot is missing"
+        idr = splice_check.idr_ticks(ticks)
+        assert set(range(0, self.channel.tick, self.fmt.gop_ticks)) <= set(idr)
+        assert min(np.diff(idr), default=9) >= 2, "two IDRs are adjacent"
+        pictures = splice_check.decode_video(ticks, headers)
+        assert len(pictures) == len(ticks)
+        return Heard(pictures, splice_check.decode_sound(packets, headers.aac_config))
+
+    def close(self) -> None:
+        self.channel.close(1.0)
+
+
+def shown_by(loop: EncodedLoop) -> list[Picture]:
+    decoder = PictureDecoder(loop.parameter_sets.avc_config())
+    return [decoder.decode(packet) for packet in loop.packets]
+
+
+def tone(hertz: float, rate: int = 48000, seconds: float = 8) -> NDArray[np.float32]:
+    wave = 0.08 * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
+    return np.stack([wave, wave]).astype(np.float32)
+
+
+def audible(hertz: float, fmt: EncodeFormat = SMALL) -> IdleSound:
+    pcm = tone(hertz, fmt.audio.sample_rate)
+    return SoundLoop(pcm, encode_periodic(pcm, fmt.audio) if fmt is SMALL else None)
+
+
+def assert_sounds_like(air: Air, heard: Heard, mix: NDArray[np.float32]) -> None:
+    """As good as one continuous encode of ``mix``, block by block."""
+    whole = splice_check.continuous_encode(mix, air.fmt)
+    length = min(heard.sound.shape[1], whole.shape[1], mix.shape[1]) // 1024 * 1024
+    assert length > 0.9 * air.channel.tick * air.fmt.samples_per_tick
+    spliced = splice_check.block_rms(heard.sound[:, :length] - mix[:, :length])[4:]
+    continuous = splice_check.block_rms(whole[:, :length] - mix[:, :length])[4:]
+    assert np.max(spliced / np.maximum(continuous, 1e-3)) <= 2.0
+
+
+def silent_mix(air: Air, *tasks: TracedTask) -> NDArray[np.float32]:
+    """What the mix should be over a silent idle: every mixed tick of every task at full gain."""
+    per = air.fmt.samples_per_tick
+    mix = np.zeros((2, (air.channel.tick + 8) * per), np.float32)
+    for task in tasks:
+        for tick, index in task.mixed:
+            mix[:, tick * per : (tick + 1) * per] = task.voice[:, index * per : (index + 1) * per]
+    return mix
+
+
+def loop_of(seed: int, gops: int = 2, fmt: EncodeFormat = SMALL, sound: IdleSound | None = None,
+            title: str = "loop") -> EncodedLoop:  # fmt: skip
+    made = make_loop(fmt, moving_pictures(fmt.video, gops * fmt.gop_ticks, seed), sound)
+    return replace(made, title=title)
+
+
+SLATE = loop_of(11, 1, title="slate")
+CARD = loop_of(12, 3, sound=audible(440.0), title="test card")
+CLIP = loop_of(13, 2, sound=audible(523.0), title="clip.mp4")
+
+
+def expected_picture(idle: Picture, task: TracedTask, tick: int, start: int, end: int) -> Picture:
+    inside, out = min(tick - start + 1, STEPS), max(0, tick - end + 1)
+    weight = max(0, min(inside, min(end - start, STEPS) - out if out else inside)) / STEPS
+    top = task.picture(tick - start, idle)
+    return blend(idle, top, weight)
+
+
+def assert_pictures(air: Air, heard: Heard, task: TracedTask, least_db: float = 40.0) -> None:
+    idle = shown_by(air.loop)
+    start, end = task.at[0], task.at[-1] + 1
+    expected = [
+        expected_picture(idle[t % len(idle)], task, t, start, end)
+        if t >= start
+        else idle[t % len(idle)]
+        for t in range(air.channel.tick)
+    ]
+    own, wrong = splice_check.match(heard.pictures, expected)
+    assert wrong == []
+    assert own.min() >= least_db

@@ -1,0 +1,16 @@
+"""What several component tests begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.doubles.air import SLATE, Air
+
+
+@pytest.fixture
+def air() -> Iterator[Air]:
+    made = Air(SLATE)
+    yield made
+    made.close()
