@@ -1,0 +1,249 @@
+"""The pool's decisions: which worker gets which batch, who is judged, started again, left alone.
+
+Between events (a message, a death, a submission) and orders (start, send, kill) to whoever owns the
+processes. Pure: ``now`` is monotonic seconds, handed in, credits come through a protocol. Must
+never wait, and never order anything twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gpu_pool.contracts import (
+    Batch,
+    BatchKey,
+    BatchResult,
+    PictureRef,
+    PoolReport,
+    SlotState,
+)
+from gpu_pool.ledger import Entry, Ledger
+from gpu_pool.limits import Limits
+from gpu_pool.slot import ALIVE, SERVING, WAITING, Slot
+
+QUEUE_PER_SLOT = 4
+"""Batches that may wait per device: enough to keep it busy, little enough to drop in no time."""
+
+
+class CreditSource(Protocol):
+    """Where the slots for pictures come from: a ``Ring``, or bare ``Credits``."""
+
+    @property
+    def free(self) -> int:
+        """Pictures that could be taken now."""
+        ...
+
+    def take(self, count: int) -> tuple[PictureRef, ...]:
+        """All of ``count``, or none."""
+        ...
+
+    def release(self, refs: Iterable[PictureRef]) -> int:
+        """Give slots back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a worker on a slot."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Give a worker a batch."""
+
+    slot: int
+    serial: int
+    batch: Batch
+    pictures: tuple[PictureRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Tell a worker that nobody waits for its batch."""
+
+    slot: int
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """Ask a hung worker for its stacks."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End a worker."""
+
+    slot: int
+
+
+Order = Start | Send | Abandon | Dump | Kill
+
+
+class Dispatcher:
+    """All slots, all batches. Tell it what happened, then do what ``decide`` orders."""
+
+    def __init__(
+        self, devices: Sequence[str], credits_: CreditSource, limits: Limits, now: float
+    ) -> None:
+        self.slots = [Slot(n, device, limits, now) for n, device in enumerate(devices)]
+        self.ledger = Ledger(QUEUE_PER_SLOT * len(devices), limits.task_deaths_at_most)
+        self._credits = credits_
+        self._orders: list[Order] = []
+
+    # --- what happened ----------------------------------------------------------------------
+
+    def drop(self, unwanted: Callable[[BatchKey], bool]) -> None:
+        """Forget batches; their pictures come free at once or when their workers are through."""
+        self._forget(*self.ledger.drop(unwanted))
+
+    def bump(self, channel: str, epoch: int) -> None:
+        """Forget everything of a channel before ``epoch``."""
+        self._forget(*self.ledger.bump(channel, epoch))
+
+    def done(self, slot: int, serial: int, render_s: float, now: float) -> None:
+        """A worker has rendered a batch, or left off when it was told that nobody waits."""
+        flight = self.slots[slot].answered(serial, render_s, now)
+        if flight is None:
+            return
+        if flight.dropped or not self.ledger.done(serial, slot, render_s, flight.pictures):
+            self._credits.release(flight.pictures)
+
+    def refused(self, slot: int, serial: int, reason: str, now: float) -> None:
+        """A worker's engine says that a batch can never be rendered."""
+        flight = self.slots[slot].answered(serial, None, now)
+        if flight is not None:
+            self._credits.release(flight.pictures)
+            self.ledger.refused(serial, reason)
+
+    def condemn(self, slot: int, reason: str, now: float) -> None:
+        """A worker must go; its batch is tried elsewhere without waiting for its end.
+
+        The pictures stay taken until the process is gone: it may still write into them.
+        """
+        found = self.slots[slot]
+        if found.state not in ALIVE - {SlotState.ENDING}:
+            return
+        found.condemned(reason, now)
+        self._orders.append(Dump(slot, reason))
+        if found.flight is not None:
+            self.ledger.failed(found.flight.serial, slot, self._blame(found, reason))
+
+    def lost_touch(self, slot: int, now: float) -> None:
+        """A worker has closed its line."""
+        if self.slots[slot].state in ALIVE - {SlotState.ENDING}:
+            self.slots[slot].lost_touch(now)
+
+    def ended(self, slot: int, how: str, signalled: bool, now: float) -> None:
+        """A worker's process is gone and reaped."""
+        found = self.slots[slot]
+        judged = found.judged
+        flight = found.ended(how, signalled, now)
+        if flight is not None:
+            self._credits.release(flight.pictures)
+            if not judged:
+                self.ledger.failed(flight.serial, slot, self._blame(found, how))
+
+    def excuse(self, seconds: float) -> None:
+        """The owner stood still for so long: no worker is to be judged by it."""
+        for slot in self.slots:
+            slot.excuse(seconds)
+
+    # --- what to do -------------------------------------------------------------------------
+
+    def decide(self, now: float) -> list[Order]:
+        """Everything that is due at ``now``."""
+        for slot in self.slots:
+            if reason := slot.verdict(now):
+                self.condemn(slot.number, reason, now)
+        self._mark_dropped(self.ledger.expire(now))
+        for slot in self.slots:
+            flight = slot.flight
+            if slot.state is SlotState.BUSY and flight and flight.dropped and not flight.told:
+                flight.told = True
+                self._orders.append(Abandon(slot.number, flight.serial))
+            elif slot.state is SlotState.ENDING and slot.kill_at and now >= slot.kill_at:
+                slot.kill_at = None
+                self._orders.append(Kill(slot.number))
+            elif slot.state in WAITING and now >= slot.breaker.retry_at:
+                slot.launched(now)
+                self._orders.append(Start(slot.number))
+        self._hand_out(now)
+        orders, self._orders = self._orders, []
+        return orders
+
+    def next_due(self) -> float | None:
+        """When ``decide`` has something to do even if nothing happens."""
+        due = [slot.next_due() for slot in self.slots] + [self.ledger.next_expiry()]
+        return min((each for each in due if each is not None), default=None)
+
+    def take_results(self) -> list[BatchResult]:
+        """The answers that have come since the last time."""
+        taken = list(self.ledger.results)
+        self.ledger.results.clear()
+        return taken
+
+    def report(self, now: float) -> PoolReport:
+        """For ``/status``."""
+        reports = tuple(slot.report() for slot in self.slots)
+        parked = [r.retry_at for r in reports if r.state is SlotState.PARKED and r.retry_at]
+        all_parked = len(parked) == len(reports)
+        return PoolReport(
+            slots=reports,
+            queued=self.ledger.queued,
+            in_flight=self.ledger.in_flight,
+            retried=self.ledger.retried,
+            lost=self.ledger.lost,
+            free_pictures=self._credits.free,
+            retry_after_s=max(0.0, min(parked) - now) if all_parked else 0.0,
+        )
+
+    def _hand_out(self, now: float) -> None:
+        """The fastest idle worker first; batches in the order of their submission."""
+        idle = [slot for slot in self.slots if slot.state is SlotState.READY]
+        for slot in sorted(idle, key=lambda each: each.picture_s):
+            entry = self._next_for(slot)
+            if entry is None:
+                continue
+            pictures = self._credits.take(entry.batch.count)
+            if not pictures:
+                return  # somebody else took them
+            self.ledger.sent(entry)
+            slot.sent(entry.serial, pictures, now)
+            self._orders.append(Send(slot.number, entry.serial, entry.batch, pictures))
+
+    def _next_for(self, slot: Slot) -> Entry | None:
+        """The first batch that may go there, if pictures are left for it *and* all before it.
+
+        Without that reserve later batches could fill the ring that the playout only empties in
+        order, and the one in front would wait for ever.
+        """
+        others = {each.number for each in self.slots if each.state in SERVING} - {slot.number}
+        free = self._credits.free
+        for entry in self.ledger.waiting():
+            free -= entry.batch.count
+            if free < 0:
+                return None
+            if slot.number not in entry.failed_on or not others - entry.failed_on:
+                return entry
+        return None
+
+    def _forget(self, serials: Sequence[int], pictures: Sequence[PictureRef]) -> None:
+        self._credits.release(pictures)
+        self._mark_dropped(serials)
+
+    def _mark_dropped(self, serials: Iterable[int]) -> None:
+        wanted = set(serials)
+        for slot in self.slots:
+            if slot.flight is not None and slot.flight.serial in wanted:
+                slot.flight.dropped = True
+
+    def _blame(self, slot: Slot, reason: str) -> str:
+        return f"the worker on slot {slot.number} ({slot.device}): {reason}"

@@ -1,0 +1,256 @@
+"""An engine without a model: speed, crashes and hangs as scripted, pictures that can be checked.
+
+In place of a renderer, for tests, drills and benchmarks. Its faults are real ones: the process
+really crashes, stops or holds the interpreter's lock. Must never be what a station runs by default.
+
+Options (all optional)::
+
+    picture_s: 0.02          time per picture; slept, or burnt with busy: true
+    load_s: 1.0              time that loading takes
+    batch_pictures: 8, lookback_s: 0.2, lookahead_s: 0.2
+    faults: [{fault: kill, picture: 12, task: a1, after: true, times: 1, marks: /some/folder}]
+
+A fault strikes before (``after``: behind) the picture with this index in any task or the one named;
+picture -1 is loading. ``times`` counts over all workers and lives, by files in ``marks``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_pool.contracts import (
+    SOUND_RATE_HZ,
+    AvatarRef,
+    Batch,
+    BatchRefused,
+    EngineNeeds,
+    Json,
+    Picture,
+    Sound,
+)
+
+LOADING = -1
+"""Index of the "picture" before which a fault strikes while loading."""
+
+
+class Stamp(NamedTuple):
+    """What every eighth row of a simulated picture begins with."""
+
+    task: int
+    picture: int
+    tick: int
+    loudness: int
+    """Mean magnitude of the picture's own samples, in millionths."""
+
+
+_STAMP_BYTES = 4 * len(Stamp._fields)
+_STAMP_ROWS = 8
+"""Going over every row again for the stamps would cost a third of the drawing."""
+
+
+class TornPicture(Exception):
+    """The rows of a picture do not belong together."""
+
+
+def task_number(task_id: str) -> int:
+    """What stands for a task in a stamp."""
+    return zlib.crc32(task_id.encode())
+
+
+def read_stamp(picture: Picture) -> Stamp:
+    """Whose picture it is.
+
+    Args:
+        picture: (height * 3 / 2, width) ``uint8``.
+
+    Raises:
+        TornPicture: it was written by two, or only in part.
+    """
+    rows = np.ascontiguousarray(picture[::_STAMP_ROWS, :_STAMP_BYTES]).view(np.uint32)
+    stamp = Stamp(*(int(number) for number in rows[0]))
+    shade = _shade(stamp.task, stamp.picture)
+    if (rows != rows[0]).any() or (picture[:, _STAMP_BYTES:] != shade).any():
+        raise TornPicture(f"rows of {len(np.unique(rows, axis=0))} pictures, first {stamp}")
+    return stamp
+
+
+class Simulated:
+    """See the module; options that do not exist are errors."""
+
+    def __init__(
+        self,
+        picture_s: float = 0.0,
+        busy: bool = False,
+        load_s: float = 0.0,
+        batch_pictures: int = 8,
+        lookback_s: float = 0.2,
+        lookahead_s: float = 0.2,
+        faults: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.needs = EngineNeeds(lookback_s, lookahead_s, batch_pictures)
+        self._picture_s, self._busy, self._load_s = picture_s, busy, load_s
+        self._faults = [Fault(**each) for each in faults]
+
+    def load(self, _device: str) -> None:
+        """Take as long as told."""
+        self._strike(LOADING, "", False)
+        time.sleep(self._load_s)
+
+    def prepare(self, _avatar: AvatarRef) -> None:
+        """There is nothing to prepare."""
+
+    def features(self, sound: Sound, first: int, count: int, fps: int) -> NDArray[np.uint32]:
+        """(count,) loudness of each picture's own samples, in millionths."""
+        origin = first * SOUND_RATE_HZ // fps - round(self.needs.lookback_s * SOUND_RATE_HZ)
+        loudness = []
+        for index in range(first, first + count):
+            start = index * SOUND_RATE_HZ // fps - origin
+            own = sound[start : start + SOUND_RATE_HZ // fps]
+            loudness.append(round(float(np.abs(own).mean()) * 1e6))
+        return np.array(loudness, np.uint32)
+
+    def render(
+        self,
+        batch: Batch,
+        features: NDArray[np.uint32],
+        out: Sequence[Picture],
+        abandoned: Callable[[], bool],
+    ) -> None:
+        """A flat shade per picture, and a stamp at the start of every eighth row."""
+        task = task_number(batch.key.task_id)
+        for offset, picture in enumerate(out):
+            index = batch.key.first + offset
+            if abandoned():
+                return
+            self._strike(index, batch.key.task_id, False)
+            self._pass_time()
+            stamp = Stamp(task, index, batch.base_tick + offset, int(features[offset]))
+            picture[:] = _shade(task, index)
+            picture[::_STAMP_ROWS, :_STAMP_BYTES] = np.array(stamp, np.uint32).view(np.uint8)
+            self._strike(index, batch.key.task_id, True)
+
+    def _pass_time(self) -> None:
+        if not self._busy:
+            time.sleep(self._picture_s)
+            return
+        until = time.monotonic() + self._picture_s
+        while time.monotonic() < until:
+            pass
+
+    def _strike(self, index: int, task_id: str, after: bool) -> None:
+        for fault in self._faults:
+            if fault.is_due(index, task_id, after):
+                FAULTS[fault.fault]()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One scripted fault; see the module."""
+
+    fault: str
+    picture: int
+    task: str | None = None
+    after: bool = False
+    times: int | None = None
+    marks: str = ""
+
+    def is_due(self, index: int, task_id: str, after: bool) -> bool:
+        """Whether it strikes now; counts it if so."""
+        warming_up = index != LOADING and not task_id
+        if warming_up or index != self.picture or after != self.after:
+            return False
+        if self.task is not None and self.task != task_id:
+            return False
+        return self.times is None or any(self._claim(n) for n in range(self.times))
+
+    def _claim(self, number: int) -> bool:
+        mark = Path(self.marks) / f"{self.fault}-{self.picture}-{self.task}-{number}"
+        try:
+            mark.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+def make(options: Mapping[str, Json]) -> Simulated:
+    """For the registry."""
+    given: dict[str, Any] = dict(options)
+    return Simulated(**given)
+
+
+def _shade(task: int, index: int) -> int:
+    return (task + 7 * index) & 0xFF
+
+
+# --- faults ---------------------------------------------------------------------------------
+
+
+def _exit() -> None:
+    os._exit(0)  # looks like an orderly end
+
+
+def _crash() -> None:
+    ctypes.string_at(0)  # a segmentation fault
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _raise() -> None:
+    raise RuntimeError("a scripted failure of the device")
+
+
+def _refuse() -> None:
+    raise BatchRefused("a scripted refusal")
+
+
+def _hang() -> None:
+    while True:
+        time.sleep(60)
+
+
+def _hang_with_lock() -> None:
+    """Lock a C mutex twice while holding the interpreter's lock: no other thread runs again.
+
+    Not a C sleep: that one ends at the first signal.
+    """
+    library = ctypes.PyDLL(None)
+    mutex = ctypes.create_string_buffer(64)  # all zero: PTHREAD_MUTEX_INITIALIZER
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
+
+
+def _flood() -> None:
+    line = "a line of a chatty library " * 4 + "\n"
+    for _ in range(40_000):  # 4 MB, 60 times what a pipe holds
+        sys.stderr.write(line)
+
+
+FAULTS: Mapping[str, Callable[[], None]] = {
+    "exit": _exit,
+    "crash": _crash,
+    "kill": _kill,
+    "stop": _stop,
+    "raise": _raise,
+    "refuse": _refuse,
+    "hang": _hang,
+    "hang_with_lock": _hang_with_lock,
+    "flood": _flood,
+}

@@ -1,0 +1,179 @@
+"""What the pool and its workers tell each other, as frames on a stream socket.
+
+A frame is two 32-bit lengths, a JSON object, raw bytes (the sound). No pickle: a frame that a dying
+worker left half-written is told from a whole one, and nothing that arrives can run code. Values and
+their form on the wire only; must never touch a socket.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from gpu_pool.contracts import (
+    AvatarRef,
+    Batch,
+    BatchKey,
+    EngineNeeds,
+    EngineSpec,
+    PictureFormat,
+)
+
+_LENGTHS = struct.Struct("<II")
+
+MAX_FRAME_BYTES = 64 << 20
+"""A minute of sound is 4 MB; what is longer than this is no frame of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """First to a worker: what to load."""
+
+    engine: EngineSpec
+    avatars: tuple[AvatarRef, ...]
+    device: str
+    beat_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """To a worker: render this into these slots of the ring."""
+
+    serial: int
+    batch: Batch
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveOff:
+    """To a worker: nobody waits for the batch any more."""
+
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From a worker: loaded; a silent batch of ``pictures`` took ``warm_s``."""
+
+    needs: EngineNeeds
+    warm_s: float
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """From a worker: a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """From a worker: through with a batch."""
+
+    serial: int
+    render_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """From a worker: its engine will never render this batch."""
+
+    serial: int
+    reason: str
+
+
+Message = Begin | Render | LeaveOff | Ready | Beat | Rendered | Refused
+
+_KINDS: Mapping[str, type[Message]] = {
+    each.__name__: each for each in (Begin, Render, LeaveOff, Ready, Beat, Rendered, Refused)
+}
+
+
+def encode(message: Message) -> bytes:
+    """One frame."""
+    sound = b""
+    if isinstance(message, Render):
+        sound = np.ascontiguousarray(message.batch.sound, np.float32).tobytes()
+        batch = message.batch
+        fields: dict[str, Any] = {
+            "serial": message.serial,
+            "slots": message.slots,
+            "key": asdict(batch.key),
+            "batch": [batch.count, batch.avatar, batch.base_tick],
+            "cues": batch.cues,
+        }
+    else:
+        fields = asdict(message)
+    head = json.dumps([type(message).__name__, fields], separators=(",", ":")).encode()
+    return _LENGTHS.pack(len(head), len(sound)) + head + sound
+
+
+class FrameReader:
+    """Cuts a byte stream into messages; feed it what ``recv`` gave."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages completed by ``data``.
+
+        Raises:
+            ValueError: what came is no frame of ours.
+        """
+        self._pending += data
+        found: list[Message] = []
+        while len(self._pending) >= _LENGTHS.size:
+            head, sound = _LENGTHS.unpack_from(self._pending)
+            size = _LENGTHS.size + head + sound
+            if size > MAX_FRAME_BYTES:
+                raise ValueError(f"a frame of {size} bytes")
+            if len(self._pending) < size:
+                break
+            frame = bytes(self._pending[_LENGTHS.size : size])
+            del self._pending[:size]
+            found.append(_decode(frame[:head], frame[head:]))
+        return found
+
+
+def _decode(head: bytes, sound: bytes) -> Message:
+    try:
+        name, fields = json.loads(head)
+        kind = _KINDS[name]
+        if kind is Begin:
+            return _begin(fields)
+        if kind is Render:
+            return _render(fields, sound)
+        if kind is Ready:
+            return Ready(EngineNeeds(**fields["needs"]), fields["warm_s"], fields["pictures"])
+        return kind(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"no frame of ours: {error!r}") from error
+
+
+def _begin(fields: Mapping[str, Any]) -> Begin:
+    avatars: Sequence[Mapping[str, Any]] = fields["avatars"]
+    return Begin(
+        EngineSpec(**fields["engine"]),
+        tuple(
+            AvatarRef(**{**each, "picture": PictureFormat(**each["picture"])}) for each in avatars
+        ),
+        fields["device"],
+        fields["beat_s"],
+    )
+
+
+def _render(fields: Mapping[str, Any], sound: bytes) -> Render:
+    count, avatar, base_tick = fields["batch"]
+    batch = Batch(
+        key=BatchKey(**fields["key"]),
+        count=count,
+        avatar=avatar,
+        base_tick=base_tick,
+        sound=np.frombuffer(sound, np.float32),
+        cues=fields["cues"],
+    )
+    return Render(fields["serial"], batch, tuple(fields["slots"]))

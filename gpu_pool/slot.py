@@ -1,0 +1,216 @@
+"""One device of the pool as its owner sees it: state, signs of life, deaths, speed.
+
+Pure: told what happened, asked what to think of it; ``now`` is monotonic seconds, handed in. Must
+never judge a worker by a pause of the owner's own (``excuse``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from gpu_pool.breaker import Breaker
+from gpu_pool.contracts import PictureRef, SlotReport, SlotState
+from gpu_pool.limits import Limits
+
+_SPEED_MEMORY = 0.3
+"""Weight of the newest batch in the measured speed: about the last five count."""
+
+_TOUCH_S = 0.5
+"""A process that ends closes its line first; how it ended is known milliseconds later."""
+
+ALIVE = frozenset({SlotState.STARTING, SlotState.READY, SlotState.BUSY, SlotState.ENDING})
+SERVING = frozenset({SlotState.READY, SlotState.BUSY})
+WAITING = frozenset({SlotState.DEAD, SlotState.PARKED})
+
+
+@dataclass(slots=True)
+class Flight:
+    """A batch at a worker.
+
+    ``dropped`` once nobody waits for it any more, ``told`` once the worker has been told.
+    """
+
+    serial: int
+    pictures: tuple[PictureRef, ...]
+    sent_at: float
+    limit_s: float
+    dropped: bool = False
+    told: bool = False
+
+
+class Slot:
+    """A device and the worker that serves it, one life after the other."""
+
+    def __init__(self, number: int, device: str, limits: Limits, now: float) -> None:
+        self.number, self.device = number, device
+        self.state = SlotState.DEAD
+        self.flight: Flight | None = None
+        self.kill_at: float | None = None
+        self.picture_s = 0.0
+        self.breaker = Breaker(limits, retry_at=now)
+        self._limits = limits
+        self._since = self._started_at = self._heard_at = now
+        self.pid: int | None = None
+        self._verdict = ""
+        self._was_ready = False
+        self._last_error = ""
+        self._deaths: Counter[str] = Counter()
+        self._batches, self._batch_s = 0, 0.0
+
+    # --- what happened ----------------------------------------------------------------------
+
+    def launched(self, now: float) -> None:
+        """A process is being started; it has its models to load."""
+        self.breaker = self.breaker.started()
+        self._started_at = self._heard_at = now
+        self._verdict, self._was_ready, self.kill_at = "", False, None
+        self._enter(SlotState.STARTING, now)
+
+    def ready(self, warm_s: float, warm_pictures: int, now: float) -> None:
+        """The worker is loaded; how long its warm-up batch took is the first measure."""
+        self.heard(now)
+        if self.state is SlotState.STARTING:
+            self._was_ready = True
+            self.picture_s = warm_s / max(1, warm_pictures)
+            self._enter(SlotState.READY, now)
+
+    def heard(self, now: float) -> None:
+        """Any message is a sign of life."""
+        self._heard_at = now
+
+    def sent(self, serial: int, pictures: tuple[PictureRef, ...], now: float) -> None:
+        """A batch is on its way to the worker."""
+        self.flight = Flight(serial, pictures, now, self._limit_s(len(pictures)))
+        self._heard_at = now
+        self._enter(SlotState.BUSY, now)
+
+    def answered(self, serial: int, render_s: float | None, now: float) -> Flight | None:
+        """The worker is through with a batch; ``render_s`` is None when it was not rendered.
+
+        Returns:
+            The batch, or None when it is no longer this worker's: it was judged meanwhile.
+        """
+        flight = self.flight
+        self.heard(now)
+        if flight is None or flight.serial != serial or self.state is not SlotState.BUSY:
+            return None
+        self.flight = None
+        self._enter(SlotState.READY, now)
+        if render_s is not None and not flight.dropped:
+            self.breaker = self.breaker.worked()
+            self._batches += 1
+            self._batch_s = render_s
+            newest = render_s / len(flight.pictures)
+            self.picture_s += _SPEED_MEMORY * (newest - self.picture_s)
+        return flight
+
+    def condemned(self, reason: str, now: float) -> None:
+        """The worker is judged hung; it is killed at ``kill_at``."""
+        self._verdict = reason
+        self.kill_at = now + self._limits.dump_s
+        self._enter(SlotState.ENDING, now)
+
+    def lost_touch(self, now: float) -> None:
+        """The worker closed its line: it is ending, or it will be helped to."""
+        self.kill_at = now + _TOUCH_S
+        self._enter(SlotState.ENDING, now)
+
+    def ended(self, how: str, signalled: bool, now: float) -> Flight | None:
+        """The process is gone and reaped, or could not be started.
+
+        Args:
+            how: exit status and last words, for an operator.
+            signalled: it was ended by a signal.
+            now: monotonic seconds.
+
+        Returns:
+            The batch that it still had; its pictures are nobody's now.
+        """
+        flight, self.flight = self.flight, None
+        word = "signal" if signalled else "exit"
+        word = "hung" if self._verdict and self._was_ready else word if self._was_ready else "load"
+        self._deaths[word] += 1
+        self._last_error = f"{self._verdict}; {how}" if self._verdict else how
+        self.pid, self.kill_at = None, None
+        self.breaker = self.breaker.died(now, now - self._started_at)
+        self._enter(SlotState.PARKED if self.breaker.parked else SlotState.DEAD, now)
+        return flight
+
+    def stopped(self, now: float) -> None:
+        """The pool has ended."""
+        self.pid, self.kill_at = None, None
+        self._enter(SlotState.STOPPED, now)
+
+    def excuse(self, seconds: float) -> None:
+        """The owner itself stood still for so long."""
+        self._heard_at += seconds
+        self._started_at += seconds
+        if self.flight is not None:
+            self.flight.sent_at += seconds
+
+    @property
+    def judged(self) -> bool:
+        """Whether it was condemned, and its batch given to another worker then."""
+        return bool(self._verdict)
+
+    # --- what to think of it ----------------------------------------------------------------
+
+    def verdict(self, now: float) -> str:
+        """Why the worker must be ended, or "" while it may go on."""
+        if self.state is SlotState.STARTING and now >= self._started_at + self._limits.load_s:
+            return f"not ready {now - self._started_at:.1f} s after its start"
+        if self._patience_s() is not None and now >= self._silent_at():
+            return f"no sign of life for {now - self._heard_at:.1f} s"
+        flight = self.flight
+        if self.state is SlotState.BUSY and flight and now >= flight.sent_at + flight.limit_s:
+            return f"a batch of {len(flight.pictures)} not done after {now - flight.sent_at:.1f} s"
+        return ""
+
+    def next_due(self) -> float | None:
+        """When to look at it again if nothing happens; None when only an event matters."""
+        if self.state in WAITING:
+            return self.breaker.retry_at
+        if self.state is SlotState.ENDING:
+            return self.kill_at
+        due = [self._silent_at()] if self._patience_s() is not None else []
+        if self.state is SlotState.STARTING:
+            due.append(self._started_at + self._limits.load_s)
+        if self.state is SlotState.BUSY and self.flight is not None:
+            due.append(self.flight.sent_at + self.flight.limit_s)
+        return min(due, default=None)
+
+    def report(self) -> SlotReport:
+        """For ``/status``."""
+        waits = self.state in WAITING
+        return SlotReport(
+            slot=self.number,
+            device=self.device,
+            state=self.state,
+            since=self._since,
+            pid=self.pid,
+            deaths=dict(self._deaths),
+            last_error=self._last_error,
+            batches=self._batches,
+            batch_s=self._batch_s,
+            fps=1 / self.picture_s if self.picture_s > 0 else 0.0,
+            retry_at=self.breaker.retry_at if waits else None,
+        )
+
+    def _limit_s(self, pictures: int) -> float:
+        if self.picture_s <= 0:
+            return self._limits.first_batch_s
+        expected_s = self.picture_s * pictures
+        return max(self._limits.batch_floor_s, self._limits.batch_factor * expected_s)
+
+    def _patience_s(self) -> float | None:
+        if self.state is SlotState.STARTING:
+            return self._limits.load_silent_s
+        return self._limits.silent_s if self.state in SERVING else None
+
+    def _silent_at(self) -> float:
+        return self._heard_at + (self._patience_s() or 0.0)
+
+    def _enter(self, state: SlotState, now: float) -> None:
+        if state is not self.state:
+            self.state, self._since = state, now
