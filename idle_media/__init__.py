@@ -1,0 +1,31 @@
+"""The presenters that come with the station: which there are and where their atlases lie.
+
+Beside the signal path: it only names files. It must never import ``idle_media.art``, which needs
+packages of the development environment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+
+
+def presenters() -> tuple[str, ...]:
+    """Names of the presenters, the default one first."""
+    names = sorted(file.parent.name for file in _FOLDER.glob("*/landscape.webp"))
+    return tuple(sorted(names, key=lambda name: name != DEFAULT))
+
+
+DEFAULT = "anna"
+
+
+def atlas(name: str, width: int, height: int) -> Path:
+    """The atlas of a presenter for pictures of this shape: landscape, or portrait if it is taller.
+
+    Raises:
+        KeyError: there is no presenter of that name.
+    """
+    if name not in presenters():
+        raise KeyError(f"no presenter is called {name!r}; there are {', '.join(presenters())}")
+    return _FOLDER / name / ("portrait.webp" if height > width else "landscape.webp")
