@@ -13,6 +13,7 @@ from pathlib import Path
 
 from broadcaster import __version__
 from broadcaster.errors import BroadcasterError, ConfigError
+from broadcaster.presenter import command as presenter
 
 EXIT_CHECK_FAILED = 1
 EXIT_CANNOT_START = 2
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.command == "check":
         return _check(arguments.config, arguments.json)
+    if arguments.command == "presenter":
+        return _presenter(arguments)
     return _run(arguments.config)
 
 
@@ -44,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
             help="settings (default: $BROADCASTER_CONFIG, then config/broadcaster.yaml)",
         )
     check.add_argument("--json", action="store_true", help="findings as one line of JSON")
+    presenter.add_arguments(
+        commands.add_parser("presenter", help="bake or preview the drawn presenters")
+    )
     return parser
 
 
@@ -59,6 +65,15 @@ def _run(config: Path | None) -> int:
     except BroadcasterError as error:
         _complain(str(error))
     return EXIT_CANNOT_START
+
+
+def _presenter(arguments: argparse.Namespace) -> int:
+    try:
+        presenter.run(arguments, _say)
+    except ConfigError as error:
+        _complain(str(error))
+        return EXIT_CANNOT_START
+    return 0
 
 
 def _complain(line: str) -> None:

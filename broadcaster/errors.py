@@ -5,14 +5,16 @@
     BroadcasterError
     ├── ConfigError            the settings cannot be used (unknown key, bad value, port taken)
     ├── SourceError            an idle clip or a task cannot be played
-    │   └── MediaError         undecodable or empty media; the message is for the user
+    │   ├── MediaError         undecodable or empty media; the message is for the user
+    │   └── SpeechError        a text cannot be spoken; the message is for the user
     ├── EncodeError            a codec refused to open or produced something unusable
     ├── PushError              a destination cannot be reached or died
     ├── StoreError             the task store cannot do what was asked
     │   ├── StoreFull          no space left on the device
     │   ├── TaskNotFound       no such task
     │   └── TaskConflict       the task is in a state that forbids the request
-    └── TaskRejected           a request to speak is refused, with an HTTP status
+    ├── TaskRejected           a request to speak is refused, with an HTTP status
+    └── PreviewRefused         a viewer is not let in, with an HTTP status
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ class SourceError(BroadcasterError):
 
 class MediaError(SourceError):
     """Media that is undecodable, empty or over a limit."""
+
+
+class SpeechError(SourceError):
+    """A text that cannot be spoken, or a voice that failed."""
 
 
 class EncodeError(BroadcasterError):
@@ -65,6 +71,21 @@ class TaskRejected(BroadcasterError):
         status: the HTTP status that fits the reason.
         message: one sentence for the client.
         retry_after_s: when set, the client may try again after so many seconds.
+    """
+
+    def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class PreviewRefused(BroadcasterError):
+    """A viewer is not let in.
+
+    Args:
+        status: the HTTP status that fits the reason.
+        message: one sentence for the client.
+        retry_after_s: when set, the viewer may try again after so many seconds.
     """
 
     def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:

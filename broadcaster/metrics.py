@@ -29,6 +29,9 @@ MIXER_SOURCE = Gauge(
     ["channel", "source"],
     multiprocess_mode="livemostrecent",
 )
+BATCHES = Counter(
+    "broadcaster_pool_batches_total", "batches of pictures, by outcome (done, lost)", ["outcome"]
+)
 UNDERRUNS = Counter("broadcaster_underruns_total", "times a task ran dry on air", ["channel"])
 PUSH_RESTARTS = Counter(
     "broadcaster_push_restarts_total",
@@ -84,9 +87,32 @@ TASKS = Counter("broadcaster_tasks_total", "tasks that ended", ["channel", "outc
 TASKS_QUEUED = Gauge(
     "broadcaster_tasks_queued", "tasks waiting", ["channel"], multiprocess_mode="livemostrecent"
 )
+TASK_BUCKETS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
 TASK_SECONDS = Histogram(
     "broadcaster_task_seconds",
-    "time a task spent in a phase",
+    "time a task spent in a phase (preparing, buffering, on_air)",
     ["phase"],
-    buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
+    buckets=TASK_BUCKETS_S,
+)
+QUEUE_SECONDS = Histogram(
+    "broadcaster_queue_seconds",
+    "time from accepting a task to beginning with it",
+    ["channel"],
+    buckets=TASK_BUCKETS_S,
+)
+PREVIEW_VIEWERS = Gauge(
+    "broadcaster_preview_viewers",
+    "browsers that watch now",
+    ["channel"],
+    multiprocess_mode="livemostrecent",
+)
+PREVIEW_SESSIONS = Counter("broadcaster_preview_sessions_total", "viewers let in", ["channel"])
+PREVIEW_SOURCE_UP = Gauge(
+    "broadcaster_preview_source_up",
+    "1 while the preview receives the channel (only while somebody watches)",
+    ["channel"],
+    multiprocess_mode="livemostrecent",
+)
+PREVIEW_PICTURES = Counter(
+    "broadcaster_preview_pictures_total", "pictures sent, over all viewers", ["channel"]
 )

@@ -48,6 +48,11 @@ class StatePaths:
         return self.run / "playout.sock"
 
     @property
+    def preview_socket(self) -> Path:
+        """Control socket of the preview (Unix stream, JSON lines)."""
+        return self.run / "preview.sock"
+
+    @property
     def doorbell(self) -> Path:
         """Datagram socket on which the API wakes the studio."""
         return self.run / "doorbell.sock"
@@ -65,6 +70,11 @@ class StatePaths:
     def heartbeat(self) -> Path:
         """Tick counter that the playout writes and the supervisor reads."""
         return self.memory / "heartbeat"
+
+    @property
+    def preview_heartbeat(self) -> Path:
+        """Pulse of the preview's event loop."""
+        return self.memory / "preview-heartbeat"
 
     @property
     def metrics(self) -> Path:

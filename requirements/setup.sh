@@ -31,6 +31,7 @@ missing_packages() {
     command -v ffmpeg >/dev/null || printf ' ffmpeg'
     command -v nginx >/dev/null || printf ' nginx'
     has_rtmp_module || printf ' libnginx-mod-rtmp'
+    [ "$profile" = base ] || command -v chromium >/dev/null || printf ' chromium'
     [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || printf ' fonts-dejavu-core'
     if ! command -v python3 >/dev/null; then
         printf ' python3 python3-venv'

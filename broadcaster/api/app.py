@@ -8,6 +8,8 @@ from pathlib import Path
 
 from flask import Flask
 
+from broadcaster.api.events import FEED, events
+from broadcaster.api.feed import EventFeed
 from broadcaster.api.health import health
 from broadcaster.api.page import page
 from broadcaster.api.problems import install_problems
@@ -15,6 +17,7 @@ from broadcaster.api.station import EXTENSION, StationView
 from broadcaster.api.status import status
 from broadcaster.api.tasks import tasks
 from broadcaster.api.upload import FORM_OVERHEAD_BYTES, SpoolingRequest
+from broadcaster.api.whep import whep
 from broadcaster.clock import MonotonicClock
 from broadcaster.errors import ConfigError
 from broadcaster.logs import configure_logging
@@ -46,8 +49,12 @@ def create_app(settings: SettingsModel | None = None) -> Flask:
     app.request_class = SpoolingRequest
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_upload_mb * 2**20 + FORM_OVERHEAD_BYTES
     app.extensions[EXTENSION] = view
+    rates = {name: channel.audio.sample_rate for name, channel in view.channels.items()}
+    app.extensions[FEED] = EventFeed(
+        paths.playout_socket, view.store, rates, settings.api.event_clients
+    )
     install_problems(app)
-    for blueprint in (health, status, tasks, page):
+    for blueprint in (health, status, tasks, events, whep, page):
         app.register_blueprint(blueprint)
     return app
 

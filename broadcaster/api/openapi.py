@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from broadcaster import __version__
+from broadcaster.api.upload import JSON, MULTIPART, URLENCODED
+from broadcaster.api.wishes import LONGEST_KEY, MOST_GUIDANCE, MOST_PRIORITY
+from broadcaster.speech.text import LONGEST_TEXT
 from broadcaster.store import TaskState
 
 Schema = dict[str, Any]
@@ -37,7 +40,13 @@ _SCHEMAS: Schema = {
     "Health": _object({"status": {"const": "ok"}}),
     "Readiness": _object({"ready": _FLAG, "reason": _TEXT}),
     "Accepted": _object(
-        {"status": {"const": "processing_started"}, "task_id": _TEXT, "channel": _TEXT}
+        {
+            "status": {"const": "processing_started"},
+            "task_id": _TEXT,
+            "channel": _TEXT,
+            "position": {**_WHOLE, "description": "tasks that are said before it"},
+            "eta_seconds": {**_NUMBER, "description": "until it is on air, roughly"},
+        }
     ),
     "Interrupted": _object(
         {"status": {"enum": ["interrupted", "nothing_on_air"]}, "task_id": _TEXT_OR_NULL}
@@ -49,10 +58,17 @@ _SCHEMAS: Schema = {
             "state": {"enum": [state.value for state in TaskState]},
             "channel": _TEXT,
             "priority": _WHOLE,
+            "interrupt": _FLAG,
             "file_name": _TEXT,
+            "text": _TEXT_OR_NULL,
+            "voice": _TEXT_OR_NULL,
+            "options": {"type": "object"},
+            "position": {"type": ["integer", "null"]},
+            "eta_seconds": _NUMBER_OR_NULL,
             "duration_s": _NUMBER_OR_NULL,
             "played_s": _NUMBER,
             "progress": _NUMBER,
+            "gain_db": _NUMBER_OR_NULL,
             "error": _TEXT_OR_NULL,
             "reason": _TEXT_OR_NULL,
             "created_at": _TEXT,
@@ -72,6 +88,7 @@ _SCHEMAS: Schema = {
             "late_ms": _NUMBER_OR_NULL,
             "channels": _list({"type": "object"}),
             "relay": {"type": ["object", "null"]},
+            "preview": {"type": ["object", "null"]},
             "tasks": {"type": "object"},
             "roles": _list({"type": "object"}),
             "things": _list(_ref("Thing")),
@@ -99,39 +116,105 @@ _LIMIT: Schema = {
 }
 _CHANNEL: Schema = {"name": "channel", "in": "query", "schema": _TEXT}
 
-_UPLOAD: Schema = {
+_TEXT_TO_SAY: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": LONGEST_TEXT,
+    "description": "to be spoken; either this or audio_file",
+}
+_WISHES: Schema = {
+    "voice": {"type": "string", "description": "who speaks a text, such as espeak:en-us+f3"},
+    "channel": {"type": "string", "description": "the first one unless named"},
+    "avatar": {"type": "string", "description": "only the one that is on the channel"},
+    "priority": {
+        "type": "integer",
+        "minimum": -MOST_PRIORITY,
+        "maximum": MOST_PRIORITY,
+        "default": 0,
+        "description": "higher ones are said before lower ones",
+    },
+    "interrupt": {
+        "type": "boolean",
+        "default": False,
+        "description": "ends what is on air and is said next; the others keep their places",
+    },
+    "idempotency_key": {
+        "type": "string",
+        "maxLength": LONGEST_KEY,
+        "description": "as the header Idempotency-Key: sent again, the same task is answered",
+    },
+    "guidance_scale": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": MOST_GUIDANCE,
+        "description": "for engines that have one",
+    },
+}
+_SOUND: Schema = {
+    "type": "string",
+    "contentMediaType": "audio/*",
+    "description": "wav, mp3, flac, ogg, opus, m4a, webm and what else FFmpeg decodes; either this "
+    "or text",
+}
+_SAID: Schema = _object({"text": _TEXT_TO_SAY, **_WISHES}, ["text"])
+_REQUEST: Schema = {
     "required": True,
     "content": {
-        "multipart/form-data": {
-            "schema": _object(
-                {
-                    "audio_file": {"type": "string", "contentMediaType": "audio/*"},
-                    "channel": {"type": "string", "description": "the first one unless named"},
-                },
-                ["audio_file"],
-            )
-        }
+        MULTIPART: {"schema": _object({"audio_file": _SOUND, "text": _TEXT_TO_SAY, **_WISHES}, [])},
+        URLENCODED: {"schema": _SAID},
+        JSON: {"schema": _SAID},
     },
 }
 
-_SPEAK: Schema = {
-    "summary": "Say this on air; unknown form fields are ignored",
-    "requestBody": _UPLOAD,
-    "responses": {
-        "202": {
-            **_answer("Accepted: it is on the disk", "Accepted"),
-            "headers": {"Location": {"schema": _TEXT, "description": "the task"}},
+
+def _header(name: str, description: str) -> Schema:
+    return {"name": name, "in": "header", "description": description, "schema": _TEXT}
+
+
+def _accepted(description: str) -> Schema:
+    return {
+        **_answer(description, "Accepted"),
+        "headers": {
+            "Location": {"schema": _TEXT, "description": "the task"},
+            "Idempotency-Replayed": {"schema": _TEXT, "description": "true: it was there already"},
         },
+    }
+
+
+_SPEAK: Schema = {
+    "summary": "Say this on air; unknown fields are ignored",
+    "parameters": [
+        _header("Idempotency-Key", "see idempotency_key"),
+        _header("Prefer", "status=200 answers 200 instead of 202"),
+    ],
+    "requestBody": _REQUEST,
+    "responses": {
+        "200": _accepted("As 202, for Prefer: status=200"),
+        "202": _accepted("Accepted: it is on the disk"),
         **_problems(
-            s400="No audio_file, or not readable as a form",
+            s400="Neither or both of audio_file and text, or not readable",
             s408="The upload stopped arriving",
+            s409="The idempotency key came with another request before",
             s413="Too large or too long",
-            s415="Not multipart/form-data",
-            s422="Empty, undecodable or without sound, or no such channel",
+            s415="Not a form and not JSON",
+            s422="Empty, undecodable, without sound, unspeakable, or no such channel or voice",
             s429="Too many tasks wait; see Retry-After",
             s503="Busy; see Retry-After",
             s507="The disk is full",
         ),
+    },
+}
+
+_LISTEN: Schema = {
+    "summary": "What happens to tasks on air, as it happens (server-sent events)",
+    "parameters": [_CHANNEL, _header("Last-Event-ID", "goes on after this one")],
+    "responses": {
+        "200": {
+            "description": "event: started, finished, interrupted, failed or cancelled; data: JSON "
+            "with task_id, channel, at, tick, played_s, reason",
+            "content": {"text/event-stream": {"schema": _TEXT}},
+        },
+        **_problems(s422="No such channel", s503="Too many listeners; see Retry-After"),
     },
 }
 
@@ -143,7 +226,50 @@ _INTERRUPT: Schema = {
     },
     "responses": {
         "200": _answer("What was stopped", "Interrupted"),
-        **_problems(s413="Too large", s422="No such channel", s503="No answer from the playout"),
+        **_problems(
+            s400="Not JSON",
+            s408="The request stopped arriving",
+            s413="Too large",
+            s422="No such channel",
+            s503="No answer from the playout",
+        ),
+    },
+}
+
+
+_SDP: Schema = {"application/sdp": {"schema": _TEXT}}
+_WHEP_CHANNEL: Schema = {"name": "channel", "in": "path", "required": True, "schema": _TEXT}
+_SESSION: Schema = {"name": "session", "in": "path", "required": True, "schema": _TEXT}
+
+_WATCH: Schema = {
+    "summary": "Watch a channel by WebRTC (WHEP): an SDP offer for its answer, no trickle",
+    "parameters": [_WHEP_CHANNEL],
+    "requestBody": {"required": True, "content": _SDP},
+    "responses": {
+        "201": {
+            "description": "The answer",
+            "content": _SDP,
+            "headers": {"Location": {"schema": _TEXT, "description": "the session"}},
+        },
+        **_problems(
+            s400="The offer is not text",
+            s404="No such channel, or no preview",
+            s408="The offer stopped arriving",
+            s413="Too large",
+            s415="Not application/sdp",
+            s422="Not an offer that can be answered with H.264",
+            s429="Too many viewers; see Retry-After",
+            s503="The preview or the stream is not there now; see Retry-After",
+        ),
+    },
+}
+
+_LEAVE: Schema = {
+    "summary": "End a session of watching",
+    "parameters": [_WHEP_CHANNEL, _SESSION],
+    "responses": {
+        "200": {"description": "It ends", "content": {"text/plain": {"schema": _TEXT}}},
+        **_problems(s404="No such session", s503="The preview is not there now"),
     },
 }
 
@@ -179,6 +305,9 @@ def _paths() -> Schema:
     ready["responses"]["503"] = _answer("Not on air, and why", "Readiness")
     return {
         "/": {"get": _other("The station's page", "text/html")},
+        "/page.css": {"get": _other("Its style", "text/css")},
+        "/page.js": {"get": _other("Its script", "text/javascript")},
+        "/favicon.svg": {"get": _other("Its icon", "image/svg+xml")},
         "/healthz": {"get": _get("This process answers", "Health")},
         "/readyz": {"get": ready},
         "/status": {"get": _get("The whole station", "Status")},
@@ -200,4 +329,7 @@ def _paths() -> Schema:
             "delete": cancel,
         },
         "/interrupt": {"post": _INTERRUPT},
+        "/events": {"get": _LISTEN},
+        "/whep/{channel}": {"post": _WATCH},
+        "/whep/{channel}/{session}": {"delete": _LEAVE},
     }

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from flask import current_app
@@ -58,11 +59,12 @@ class Remembered(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Air:
-    """One look at the station; ``playout`` is None when it does not answer, likewise the relay."""
+    """One look at the station; what does not answer is None."""
 
     playout: Message | None
     relay: RelayStat | None
     relay_error: str
+    preview: Message | None
 
 
 class StationView:
@@ -79,6 +81,7 @@ class StationView:
             max_sound_s=settings.api.max_sound_s,
         )
         self.uploads = threading.BoundedSemaphore(max(1, settings.api.threads // 2))
+        self.offers = threading.BoundedSemaphore(max(1, settings.api.threads // 4))
         self.metrics = Remembered(self._collect, clock)
         self._air = Remembered(self._look, clock)
 
@@ -114,17 +117,24 @@ class StationView:
         return generate_latest(registry)
 
     def _look(self) -> Air:
-        try:
-            playout: Message | None = self.ask_playout({"op": "status"})
-        except (OSError, ValueError):
-            playout = None
+        playout = _answer_of(self.paths.playout_socket)
+        has_preview = self.settings.has_preview
+        preview = _answer_of(self.paths.preview_socket) if has_preview else None
         url = stat_url(self.settings)
         if not url:
-            return Air(playout, None, "")
+            return Air(playout, None, "", preview)
         try:
-            return Air(playout, fetch_stat(url, ASK_TIMEOUT_S), "")
+            return Air(playout, fetch_stat(url, ASK_TIMEOUT_S), "", preview)
         except (OSError, ValueError) as error:
-            return Air(playout, None, str(error))
+            return Air(playout, None, str(error), preview)
+
+
+def _answer_of(socket: Path) -> Message | None:
+    """A process's own status, or None when it does not answer."""
+    try:
+        return ask(socket, {"op": "status"}, ASK_TIMEOUT_S)
+    except (OSError, ValueError):
+        return None
 
 
 def station_view() -> StationView:

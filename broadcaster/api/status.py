@@ -43,6 +43,7 @@ def status_document(view: StationView, air: Air) -> dict[str, Any]:
         "late_ms": playout.get("late_ms"),
         "channels": playout.get("channels", []),
         "relay": _relay(air),
+        "preview": _preview(view, air),
         "tasks": _counts(view),
         "roles": view.roles(),
         "things": list(_things(view, air)),
@@ -53,6 +54,19 @@ def _relay(air: Air) -> dict[str, Any] | None:
     if air.relay is None:
         return {"error": air.relay_error} if air.relay_error else None
     return asdict(air.relay)
+
+
+def _preview(view: StationView, air: Air) -> dict[str, Any] | None:
+    """Who watches by browser; None where no preview is wanted."""
+    if not view.settings.has_preview:
+        return None
+    if air.preview is None:
+        return {"viewers": 0, "channels": [], "error": "the preview does not answer"}
+    return {
+        "viewers": air.preview.get("viewers", 0),
+        "channels": air.preview.get("channels", []),
+        "error": None,
+    }
 
 
 def _counts(view: StationView) -> dict[str, Any]:
@@ -81,6 +95,10 @@ def _things(view: StationView, air: Air) -> Iterator[Thing]:
                 f"push/{name}/{each.get('name')}",
                 *(each.get(k) for k in ("state", "last_error", "since_s")),
             )
+    for each in (air.preview or {}).get("channels", []):
+        yield _thing(
+            str(each.get("name")), *(each.get(k) for k in ("state", "last_error", "since_s"))
+        )
     for report in read_report(view.paths.run, now):
         yield dict(report)
 

@@ -9,6 +9,7 @@ from broadcaster.checks.finding import Finding
 from broadcaster.checks.machine import check_disk, check_gpu, check_ports, check_shared_memory
 from broadcaster.checks.media import check_idle_media
 from broadcaster.checks.network import check_destinations, check_relay
+from broadcaster.checks.preview import check_preview
 from broadcaster.checks.programs import check_encoders, check_ffmpeg
 from broadcaster.errors import ConfigError
 from broadcaster.settings.load import load_settings
@@ -42,4 +43,5 @@ def check_everything(settings: SettingsModel) -> Iterator[Finding]:
     yield from check_ports(settings)
     yield from check_idle_media(settings)
     yield from check_relay(settings)
+    yield from check_preview(settings)
     yield from check_destinations(settings)

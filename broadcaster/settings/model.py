@@ -15,7 +15,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+import idle_media
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -56,6 +66,7 @@ class Api(Section):
     max_sound_s: Positive = 1800.0
     queue_limit: Annotated[int, Field(ge=1)] = 100
     history_hours: Positive = 24.0
+    event_clients: Annotated[int, Field(ge=0, le=64)] = 8
 
 
 class Relay(Section):
@@ -77,6 +88,23 @@ class Relay(Section):
         if self.mode == "external" and not _RTMP_URL.match(self.url):
             raise ValueError("relay.url must be an rtmp(s):// address when relay.mode is external")
         return self
+
+
+class IceServer(Section):
+    """A STUN or TURN server that the preview itself uses."""
+
+    url: Annotated[str, Field(pattern=r"^(stun|turns?):[^\s]+$")]
+    username: str = ""
+    credential: SecretStr = SecretStr("")
+
+
+class Preview(Section):
+    """The picture on the page, by WebRTC; needs a relay."""
+
+    enabled: bool = True
+    max_viewers: Annotated[int, Field(ge=1, le=1000)] = 20
+    ice_addresses: tuple[IPvAnyAddress, ...] = ()
+    ice_servers: tuple[IceServer, ...] = ()
 
 
 class Push(Section):
@@ -107,9 +135,28 @@ class Playout(Section):
     idle_path: Literal["auto", "live"] = "auto"
 
 
-class Speech(Section):
-    """Limits of the child that decodes uploads."""
+class Pool(Section):
+    """The workers that render pictures."""
 
+    devices: Literal["auto"] | tuple[Annotated[str, Field(pattern=r"^(cpu|cuda:\d+)$")], ...] = (
+        "auto"
+    )
+    ring_mb: Annotated[int, Field(ge=16)] = 256
+
+    @field_validator("devices")
+    @classmethod
+    def _some_device(cls, devices: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not devices:
+            raise ValueError("pool.devices must name a device, or be auto")
+        return devices
+
+
+class Speech(Section):
+    """Who speaks texts, how loud everything becomes, and limits of the child that decodes."""
+
+    voice: Annotated[str, Field(pattern=r"^espeak(:[A-Za-z0-9-]+(\+\w+)?)?$")] = "espeak"
+    normalise: bool = True
+    loudness_lufs: Annotated[float, Field(ge=-40, le=-5)] = -16.0
     decode_timeout_s: Positive = 120.0
     decode_memory_mb: Annotated[int, Field(ge=512)] = 2048
 
@@ -179,8 +226,23 @@ class Channel(Section):
     name: Name = "main"
     video: Video = Video()
     audio: Audio = Audio()
+    avatar: str = "auto"
     idle: Idle = Idle()
     destinations: tuple[Destination, ...] = ()
+
+    @property
+    def presenter(self) -> str:
+        """The name of the drawn presenter on this channel; empty for none."""
+        if self.avatar == "none" or (self.avatar == "auto" and self.idle.clips):
+            return ""
+        return idle_media.DEFAULT if self.avatar == "auto" else self.avatar
+
+    @model_validator(mode="after")
+    def _avatar_is_known(self) -> Channel:
+        if self.avatar not in {"auto", "none", *idle_media.presenters()}:
+            known = ", ".join(idle_media.presenters())
+            raise ValueError(f"channel {self.name}: avatar must be auto, none or one of {known}")
+        return self
 
     @model_validator(mode="after")
     def _ticks_are_whole(self) -> Channel:
@@ -208,11 +270,18 @@ class SettingsModel(BaseModel):
     station: Station = Station()
     api: Api = Api()
     relay: Relay = Relay()
+    preview: Preview = Preview()
     push: Push = Push()
     playout: Playout = Playout()
     speech: Speech = Speech()
+    pool: Pool = Pool()
     supervisor: Supervisor = Supervisor()
     channels: tuple[Channel, ...] = (Channel(),)
+
+    @property
+    def has_preview(self) -> bool:
+        """Whether viewers are served: wanted, and there is a relay to pull from."""
+        return self.preview.enabled and self.relay.mode != "none"
 
     @model_validator(mode="after")
     def _channels_differ(self) -> SettingsModel:

@@ -1,9 +1,10 @@
-"""The station's roles as command lines: relay, playout, studio, API."""
+"""The station's roles as command lines: relay, playout, studio, preview, API."""
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from broadcaster.paths import StatePaths
@@ -23,6 +24,13 @@ _VERDICT_LATE_S = 0.55
 """A verdict waits for the next tick of the loop (0.5 s, and a little jitter): taken off the limit,
 so that a hung relay is replaced within the time that the settings promise."""
 
+_PREVIEW_HUNG_S = 10.0
+_PREVIEW_START_S = 30.0
+"""Its event loop beats twice a second; its imports take a second on an idle machine."""
+
+_PREVIEW_PAUSE_S = 5.0
+"""Longest pause before it is tried again: somebody may be looking at a black page."""
+
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn unlinks its file as soon as it is open
 
 
@@ -35,7 +43,8 @@ def station_roles(settings: SettingsModel, paths: StatePaths) -> tuple[RoleSpec,
     """
     own = (_python_role("playout", settings, paths), _python_role("studio", settings, paths))
     relay = (_relay(settings, paths),) if settings.relay.mode == "embedded" else ()
-    return (*relay, *own, _api(settings, paths))
+    preview = (_preview(settings, paths),) if settings.has_preview else ()
+    return (*relay, *own, *preview, _api(settings, paths))
 
 
 def role_environment(paths: StatePaths) -> dict[str, str]:
@@ -64,7 +73,7 @@ def api_command(settings: SettingsModel, paths: StatePaths) -> tuple[str, ...]:
         *("--config", "python:broadcaster.supervisor.gunicorn_hooks"),
         *("--bind", f"{host}:{settings.api.port}"),
         *("--worker-class", "broadcaster.api.worker.PatientWorker"),
-        *("--workers", "1", "--threads", str(settings.api.threads)),
+        *("--workers", "1", "--threads", str(settings.api.threads + settings.api.event_clients)),
         *("--worker-tmp-dir", str(heartbeat_dir)),
         *("--timeout", "30", "--graceful-timeout", "2", "--keep-alive", "5"),
         *("--log-level", "warning", "--no-control-socket"),
@@ -107,6 +116,12 @@ def _python_role(name: str, settings: SettingsModel, paths: StatePaths) -> RoleS
     return RoleSpec(
         name=name, argv=argv, watch=watch, stop_by=0.85, longest_pause_s=_ON_AIR_PAUSE_S
     )
+
+
+def _preview(settings: SettingsModel, paths: StatePaths) -> RoleSpec:
+    role = _python_role("preview", settings, paths)
+    watch = HeartbeatWatch(paths.preview_heartbeat, _PREVIEW_HUNG_S, _PREVIEW_START_S)
+    return replace(role, watch=watch, longest_pause_s=_PREVIEW_PAUSE_S)
 
 
 def _api(settings: SettingsModel, paths: StatePaths) -> RoleSpec:

@@ -71,7 +71,9 @@ LAYERS: Mapping[str, int] = {
         ),
         MECHANISM,
     ),
-    **dict.fromkeys(("api", "supervisor", "checks", "cli", "__main__"), COMPOSITION),
+    **dict.fromkeys(
+        ("api", "preview", "presenter", "supervisor", "checks", "cli", "__main__"), COMPOSITION
+    ),
 }  # fmt: skip
 
 

@@ -21,7 +21,8 @@ _KEY = re.compile(r"^(?:\s*# )?\s*(?:- )?([a-z_]+):(?:\s+(.*))?$")
 def with_examples() -> str:
     """The file with its commented examples made real."""
     lines = [_EXAMPLE.sub(r"\1\2", line) for line in LINES]
-    return "\n".join(line for line in lines if not re.match(r"\s*(clips|destinations): \[\]", line))
+    empty = re.compile(r"\s*(clips|destinations|ice_addresses|ice_servers): \[\]")
+    return "\n".join(line for line in lines if not empty.match(line))
 
 
 def test_the_file_as_it_stands_changes_nothing() -> None:
@@ -61,7 +62,7 @@ def test_the_examples_show_the_defaults() -> None:
 @pytest.mark.parametrize("line", [line for line in LINES if _KEY.match(line)])
 def test_every_key_has_a_comment(line: str) -> None:
     value = _KEY.match(line)[2] or ""  # type: ignore[index]
-    section = re.fullmatch(r"(station|\s*# (clips|destinations)):", line)
+    section = re.fullmatch(r"(station|\s*# (clips|destinations|ice_servers)):", line)
     assert section or len(value.partition("#")[2].strip()) > 3, line
 
 

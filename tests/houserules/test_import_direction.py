@@ -52,16 +52,24 @@ def test_the_pool_never_imports_the_station() -> None:
     assert imports_of(POOL, ["broadcaster"]) == []
 
 
-def test_torch_stays_under_the_engines() -> None:
-    elsewhere = [e for e in STATION + POOL if not e.path.startswith("gpu_pool/engines/")]
+def test_torch_stays_under_the_engines_and_the_training() -> None:
+    may = ("gpu_pool/engines/", "gpu_pool/training/")
+    elsewhere = [e for e in STATION + POOL if not e.path.startswith(may)]
     assert imports_of(elsewhere, ["torch", "torchvision", "torchaudio"]) == []
+
+
+MAPPED_BY_PLAYOUT = ("gpu_pool.contracts", "gpu_pool.credits", "gpu_pool.ring")
+"""All that playout knows of the pool: the memory in which pictures lie."""
 
 
 def test_playout_needs_no_model_and_no_network_library() -> None:
     needed = needed_by("broadcaster.playout", STATION)
     assert "broadcaster.formats" in {each.name for each in needed}
-    foreign = ["torch", "flask", "werkzeug", "gunicorn", "aiohttp", "requests", "httpx", "gpu_pool"]
+    foreign = ["torch", "flask", "werkzeug", "gunicorn", "aiohttp", "requests", "httpx"]
     assert imports_of(needed, foreign) == []
+    rendering = [e.name for e in POOL if e.name not in {"gpu_pool", *MAPPED_BY_PLAYOUT}]
+    assert "gpu_pool.engines.presenter" in rendering
+    assert imports_of(needed, [*rendering, "idle_media.art"]) == []
 
 
 def _part(source: Module) -> str:

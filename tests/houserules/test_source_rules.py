@@ -30,6 +30,7 @@ MAY_CATCH_ALL = {
     "broadcaster/supervisor/main.py": "a failed supervisor still stops every role",
     "broadcaster/push/destination.py": "the run loop of one destination",
     "broadcaster/studio/__main__.py": "the run loop of the studio",
+    "broadcaster/studio/preparation.py": "the run loop of a preparing thread",
 }
 """Path -> why its one broad handler belongs there: process mains, run loops, HTTP handlers."""
 

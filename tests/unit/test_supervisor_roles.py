@@ -8,7 +8,7 @@ import pytest
 
 from broadcaster.paths import StatePaths
 from broadcaster.relay.install import find_module, find_nginx
-from broadcaster.settings.model import Api, Playout, Relay, SettingsModel
+from broadcaster.settings.model import Api, Playout, Preview, Relay, SettingsModel
 from broadcaster.supervisor.roles import api_command, role_environment, station_roles
 from broadcaster.supervisor.watch import HeartbeatWatch, HttpWatch
 
@@ -29,10 +29,10 @@ def option(command: tuple[str, ...], name: str) -> str:
 def test_the_api_is_one_threaded_worker_without_files_outside_the_station(
     paths: StatePaths,
 ) -> None:
-    command = api_command(SettingsModel(api=Api(port=21001, threads=12)), paths)
+    command = api_command(SettingsModel(api=Api(port=21001, threads=12, event_clients=3)), paths)
     assert option(command, "--bind") == "127.0.0.1:21001"
     assert option(command, "--workers") == "1"
-    assert option(command, "--threads") == "12"
+    assert option(command, "--threads") == "15"
     assert option(command, "--worker-tmp-dir") in ("/dev/shm", str(paths.run))
     assert "--no-control-socket" in command
     assert "--access-logfile" not in command
@@ -54,7 +54,7 @@ def test_without_an_embedded_relay_there_is_no_relay_role(paths: StatePaths) -> 
 )
 def test_the_relay_starts_first_and_stops_last(paths: StatePaths) -> None:
     specs = station_roles(SettingsModel(), paths)
-    assert [spec.name for spec in specs] == ["relay", "playout", "studio", "api"]
+    assert [spec.name for spec in specs] == ["relay", "playout", "studio", "preview", "api"]
     by_stop = sorted(specs, key=lambda spec: spec.stop_by)
     assert [spec.name for spec in by_stop][-2:] == ["playout", "relay"]
     assert (paths.relay / "nginx.conf").exists()
@@ -95,3 +95,23 @@ def test_what_is_on_air_is_tried_again_within_seconds_however_often_it_ended(
     }
     assert pauses["playout"] <= 2.0
     assert pauses["relay"] <= 2.0
+
+
+@pytest.mark.parametrize(
+    ("preview", "url", "there"),
+    [
+        (True, "rtmp://relay.example/live", True),
+        (False, "rtmp://relay.example/live", False),
+        (True, "", False),
+    ],
+)
+def test_the_preview_runs_where_it_is_wanted_and_has_a_relay(
+    paths: StatePaths, preview: bool, url: str, there: bool
+) -> None:
+    relay = Relay(mode="external", url=url) if url else Relay(mode="none")
+    settings = SettingsModel(relay=relay, preview=Preview(enabled=preview))
+    specs = {spec.name: spec for spec in station_roles(settings, paths)}
+    assert ("preview" in specs) is there
+    if there:
+        assert isinstance(specs["preview"].watch, HeartbeatWatch)
+        assert specs["preview"].longest_pause_s <= 5.0

@@ -1,0 +1,80 @@
+"""The page at ``/``: the live picture with sound, what is on air, and a form to speak.
+
+Three plain files beside this module, no build step, no library, nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+from flask import Blueprint, Response, request
+from markupsafe import escape
+
+from broadcaster.api.station import StationView, station_view
+
+page = Blueprint("page", __name__)
+
+_FOLDER = Path(__file__).parent
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""Nothing inline, nothing from elsewhere. WebRTC itself is no matter of the policy."""
+
+
+@page.get("/")
+def show_page() -> Response:
+    """The page; everything that changes comes from ``/status`` and ``/tasks``."""
+    view = station_view()
+    options = "".join(f"<option>{escape(name)}</option>" for name in view.channels)
+    text = _read("page.html").replace("@CHANNELS@", options)
+    text = text.replace("@SETTINGS@", str(escape(_settings(view))))
+    text = text.replace("@STATION@", str(escape(view.settings.station.name)))
+    response = _file(text, "text/html")
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@page.get("/page.css")
+def style() -> Response:
+    """How it looks."""
+    return _file(_read("page.css"), "text/css")
+
+
+@page.get("/page.js")
+def script() -> Response:
+    """What it does."""
+    return _file(_read("page.js"), "text/javascript")
+
+
+@page.get("/favicon.svg")
+def icon() -> Response:
+    """Its icon."""
+    return _file(_read("favicon.svg"), "image/svg+xml")
+
+
+def _settings(view: StationView) -> str:
+    """What the script must know before it asks: picture sizes, and whether there is a preview."""
+    sizes = {name: [c.video.width, c.video.height] for name, c in view.channels.items()}
+    return json.dumps({"preview": view.settings.has_preview, "sizes": sizes})
+
+
+@functools.cache
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _file(text: str, mimetype: str) -> Response:
+    """An answer that a browser keeps, but asks about each time (a new version is seen at once)."""
+    response = Response(text, mimetype=mimetype)
+    response.headers["Cache-Control"] = "no-cache"
+    response.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
+    response.make_conditional(request)
+    return response
