@@ -80,7 +80,7 @@ class MemoryTask:
     def __init__(self, kind: str, scene: Path, channel: ChannelAir) -> None:
         fmt = channel.fmt
         sound = load_pcm(scene.with_suffix(".pcm"))
-        self.covers_idle = kind != "over-idle"
+        self._over_idle = kind == "over-idle"
         self.length_ticks = 24 * 3600 * fmt.video.fps
         self._channel, self._pictures = channel, load_scene(scene, fmt)
         self._sound, self._stamp = sound, kind == "stamped"
@@ -93,6 +93,9 @@ class MemoryTask:
 
     def ready_from(self, index: int) -> int:
         return self.length_ticks - index
+
+    def idle_from(self, index: int) -> int | None:
+        return index if self._over_idle else None
 
     def picture(self, index: int, idle: Picture) -> Picture:
         picture = self._pictures[self._channel.tick % len(self._pictures)]

@@ -264,7 +264,7 @@ class StationRun:
     Args:
         rig: where it runs.
         state: its state folder; caches in it are used again.
-        channels: the ``channels`` section.
+        channels: the ``channels`` section; without an ``avatar`` they have none.
         more: other sections.
     """
 
@@ -277,7 +277,7 @@ class StationRun:
             "station": {"state_dir": str(state), "log_level": "warning"},
             "relay": {"port": self.relay_port, "stat_port": stat_port},
             "api": {"port": self.api_port},
-            "channels": channels,
+            "channels": [{"avatar": "none"} | channel for channel in channels],
         } | more
         config = rig.folder / f"station-{self.api_port}.yaml"
         config.write_text(json.dumps(settings))  # JSON is YAML

@@ -23,15 +23,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
+import idle_media
 from benchmarks import cpu
-from benchmarks.rig import SIZES, SOUND_RATE, Rig, StationRun, ffmpeg, make_clip, wait_for
+from benchmarks.rig import SIZES, SOUND_RATE, Rig, StationRun, ffmpeg, wait_for
 from tests.doubles.api_server import form
 from tests.doubles.programme import speech_like
 from tests.oracles.flv_check import AUDIO, VIDEO, Packet, Rules, faults, from_flv
 
 SAMPLE_S = 5.0
 SPEECH_S = 8
-_ROLES = ("idle.prepare", "playout", "studio", "gunicorn", "nginx", "ffmpeg", "broadcaster run")
+_ROLES = (
+    "idle.prepare",
+    "gpu_pool.worker",
+    "preview",
+    "playout",
+    "studio",
+    "gunicorn",
+    "nginx",
+    "ffmpeg",
+    "broadcaster run",
+)
 
 
 class Ledger:
@@ -51,7 +62,7 @@ class Ledger:
     def show(self, begun: float, lasted: float) -> bool:
         """Print one row for each process that lived to the end; True when nothing leaks."""
         print(f"\n{'process':24}{'RSS MB':>9}{'slope':>9}{'PSS MB':>9}{'slope':>9}"
-              f"{'fds':>10}{'threads':>10}   slopes in KB/min")  # fmt: skip
+              f"{'fds':>10}{'threads':>10}   slopes in KB/min; RSS in fifths")  # fmt: skip
         good, settled = True, begun + lasted / 5
         for (pid, role), samples in sorted(self._rows.items()):
             late = [(at, held) for at, held in samples if at >= settled]
@@ -63,9 +74,11 @@ class Ledger:
             at = [a for a, _ in late]
             grew = _grew(fds) or _grew(threads)
             good &= not grew
+            steps = " ".join(f"{rss[n * (len(rss) - 1) // 4]:.1f}" for n in range(5))
             print(f"{f'{role} {pid}':24}{rss[-1]:9.1f}{_slope(at, rss):9.1f}{pss[-1]:9.1f}"
                   f"{_slope(at, pss):9.1f}{f'{min(fds)}-{max(fds)}':>10}"
-                  f"{f'{min(threads)}-{max(threads)}':>10}{'   GREW' if grew else ''}")  # fmt: skip
+                  f"{f'{min(threads)}-{max(threads)}':>10}   {steps}"
+                  f"{'   GREW' if grew else ''}")  # fmt: skip
         return good
 
 
@@ -122,14 +135,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--every", type=float, default=60.0, help="seconds between tasks")
-    parser.add_argument("--clip", type=Path, help="idle clip (default: one is made)")
+    parser.add_argument("--clip", type=Path, help="idle clip instead of the presenter")
     options = parser.parse_args()
     size = SIZES["720p25"]
     with Rig() as rig:
-        clip = options.clip.resolve() if options.clip else make_clip(rig.folder, size)
-        channel = {"name": "main", "idle": {"clips": [{"path": str(clip)}]}}
+        channel: dict[str, Any] = {"name": "main", "avatar": "auto"}
+        if options.clip:
+            channel["idle"] = {"clips": [{"path": str(options.clip.resolve())}]}
         station = StationRun(rig, rig.folder / "var", [channel])
-        station.wait_until_idle(clip.name)
+        station.wait_until_idle(options.clip.name if options.clip else idle_media.DEFAULT)
         file = rig.folder / "pulled.flv"
         reader = rig.start(ffmpeg("-i", station.url(), "-c", "copy", str(file)))
         wait_for("recording", lambda: file.exists() and file.stat().st_size > 100_000, 20)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import av
 
+from broadcaster.errors import BroadcasterError
 from broadcaster.formats import EncodeFormat
+from broadcaster.idle.loop import load_loop
 
-ENCODE_REVISION = 2
+ENCODE_REVISION = 3
 """Raise it when the bytes that encoding makes change."""
 
 STALE_AFTER_S = 30 * 86400.0
@@ -50,3 +54,27 @@ def forget_stale(cache: Path, now_s: float) -> None:
     for folder in (cache / "idle").glob("*"):
         if now_s - folder.stat().st_mtime > STALE_AFTER_S:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+class LoopCache:
+    """The loops of one format on disk.
+
+    Args:
+        cache: the station's cache folder.
+        fmt: what the loops are encoded for.
+    """
+
+    def __init__(self, cache: Path, fmt: EncodeFormat) -> None:
+        self._cache, self._fmt = cache, fmt
+        self.used: set[str] = set()
+
+    def get(self, key: str, make: Callable[[Path], None]) -> Path:
+        """The folder of a loop; ``make`` fills it when it is not there or cannot be read."""
+        self.used.add(key)
+        folder = loop_folder(self._cache, key)
+        try:
+            load_loop(folder, self._fmt)
+        except BroadcasterError:
+            make(folder)
+        os.utime(folder)
+        return folder

@@ -45,6 +45,10 @@ def _text(picture: NDArray[np.uint8], words: str, centre: tuple[int, int], heigh
     scale = cv2.getFontScaleFromHeight(_FONT, max(6, height), 1)
     thick = max(1, height // 18)
     (width, tall), _ = cv2.getTextSize(words, _FONT, scale, thick)
+    room = int(0.9 * picture.shape[1])
+    if width > room:  # an upright picture, or a long name
+        scale *= room / width
+        (width, tall), _ = cv2.getTextSize(words, _FONT, scale, thick)
     at = (centre[0] - width // 2, centre[1] + tall // 2)
     cv2.putText(picture, words, at, _FONT, scale, _INK, thick, cv2.LINE_AA)
 

@@ -1,38 +1,30 @@
 """The child that prepares a channel's idle programmes: ``python -m broadcaster.idle.prepare``.
 
-One JSON line on standard output for each programme that became ready, best last: the test card,
-then the clips. It runs at low priority beside a channel that is already on air with the slate;
-it may crash or be killed at any time, and air only keeps what it has.
+One JSON line on standard output for each programme that became ready, best last: the presenter; or
+the test card, then the clips. It runs at low priority beside a channel that is already on air with
+the slate; it may crash or be killed at any time, and air only keeps what it has.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from broadcaster.clock import wall_time_s
-from broadcaster.codec.sound_line import Silence
 from broadcaster.errors import BroadcasterError
 from broadcaster.formats import EncodeFormat
-from broadcaster.idle.cache import (
-    content_hash,
-    forget_drafts,
-    forget_stale,
-    loop_folder,
-    loop_key,
-)
+from broadcaster.idle.cache import LoopCache, content_hash, forget_drafts, forget_stale, loop_key
 from broadcaster.idle.clip import decode_clip, forward_ticks, loop_order, loop_sound
-from broadcaster.idle.draw import card_sound, draw_card, draw_slate, to_i420
+from broadcaster.idle.draw import card_sound, draw_card
 from broadcaster.idle.encode import encode_pictures, encode_sound
 from broadcaster.idle.loop import EncodedLoop, load_loop, save_loop
+from broadcaster.idle.presenter import presenter_atlas, presenter_content, presenter_pictures
 from broadcaster.paths import StatePaths
 from broadcaster.processes import die_with_parent, set_priority
 from broadcaster.settings.load import read_resolved
@@ -47,37 +39,7 @@ class Preparation:
 
     def __init__(self, settings: SettingsModel, channel: Channel, fmt: EncodeFormat) -> None:
         self._settings, self._channel, self._fmt = settings, channel, fmt
-        self._cache = StatePaths(settings.station.state_dir).cache
-        self.used: set[str] = set()
-
-    def _cached(self, key: str, make: Callable[[Path], None]) -> Path:
-        self.used.add(key)
-        folder = loop_folder(self._cache, key)
-        try:
-            load_loop(folder, self._fmt)
-        except BroadcasterError:
-            make(folder)
-        os.utime(folder)
-        return folder
-
-    def slate_in_memory(self) -> EncodedLoop:
-        """The still card, encoded now."""
-        names = (self._settings.station.name, self._channel.name)
-        still = [to_i420(draw_slate(self._fmt.video, *names))] * self._fmt.gop_ticks
-        packets, sets = encode_pictures(lambda: iter(still), self._fmt)
-        return EncodedLoop("slate", packets, sets, Silence(self._fmt.audio))
-
-    def slate(self) -> Path:
-        """The still card, from the cache or put there."""
-
-        def make(folder: Path) -> None:
-            loop = self.slate_in_memory()
-            save_loop(
-                folder, loop.title, [bytes(p) for p in loop.packets], loop.parameter_sets, None
-            )
-
-        names = (self._settings.station.name, self._channel.name)
-        return self._cached(loop_key(self._fmt, slate=names), make)
+        self.cache = LoopCache(StatePaths(settings.station.state_dir).cache, fmt)
 
     def card(self) -> Path:
         """The moving test card."""
@@ -89,7 +51,19 @@ class Preparation:
             sound = encode_sound(card_sound(self._fmt), self._fmt) if audible else None
             save_loop(folder, "test card", packets, sets, sound)
 
-        return self._cached(loop_key(self._fmt, card=self._channel.name, audible=audible), make)
+        return self.cache.get(loop_key(self._fmt, card=self._channel.name, audible=audible), make)
+
+    def presenter(self, avatar: str, still: bool = False) -> Path:
+        """A drawn presenter; ``still`` is one second without life, ready in no time."""
+        atlas = presenter_atlas(avatar, self._fmt.video)
+
+        def make(folder: Path) -> None:
+            pictures = presenter_pictures(atlas, self._fmt, still)
+            packets, sets = encode_pictures(pictures, self._fmt)
+            save_loop(folder, avatar, packets, sets, None)
+
+        key = loop_key(self._fmt, presenter=presenter_content(atlas), still=still)
+        return self.cache.get(key, make)
 
     def clip(self, clip: IdleClip) -> Path:
         """One clip as a loop of its own."""
@@ -102,7 +76,7 @@ class Preparation:
         described = clip.model_dump(mode="json", exclude={"path"})
         limit_s = self._channel.idle.max_clip_s
         key = loop_key(self._fmt, clip=content_hash(clip.path), how=described, limit_s=limit_s)
-        return self._cached(key, make)
+        return self.cache.get(key, make)
 
     def _make_clip(self, clip: IdleClip, scratch: Path, folder: Path) -> None:
         limit_s, ffmpeg = self._channel.idle.max_clip_s, self._settings.push.ffmpeg
@@ -125,7 +99,7 @@ class Preparation:
             sound = encode_sound(pcm, self._fmt)
             save_loop(folder, title, packets, loops[0].parameter_sets, sound)
 
-        return self._cached(loop_key(self._fmt, programme=[c.name for c in clips]), make)
+        return self.cache.get(loop_key(self._fmt, programme=[c.name for c in clips]), make)
 
     def _pcm(self, loop: EncodedLoop) -> NDArray[np.float32]:
         return loop.sound.pcm(0, len(loop.packets) * self._fmt.samples_per_tick)
@@ -141,6 +115,11 @@ def announce(kind: str, folder: Path | None, error: str = "") -> None:
 def prepare_channel(settings: SettingsModel, channel: Channel, fmt: EncodeFormat) -> Preparation:
     """Prepare everything a channel's idle needs, announcing each programme as it becomes ready."""
     work = Preparation(settings, channel, fmt)
+    avatar = channel.presenter
+    if avatar and not channel.idle.clips:
+        announce("presenter", work.presenter(avatar, still=True))
+        announce("presenter", work.presenter(avatar))
+        return work
     announce("card", work.card())
     ready: list[Path] = []
     for clip in channel.idle.clips:

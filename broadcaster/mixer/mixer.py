@@ -95,9 +95,14 @@ class Mixer:
     def idle_shows_from(composition: Composition, tick: int) -> int:
         """The first tick that may show idle: ``tick``, or later while a task covers all of it."""
         tops = [s for s in (composition.segment, composition.leaving) if s is not None]
-        if not tops or composition.weight < 1.0 or not all(s.source.covers_idle for s in tops):
+        if not tops or composition.weight < 1.0:
             return tick
-        return max(tick, tops[0].end)
+        shows = [tops[0].end]
+        for top in tops:
+            index = top.source.idle_from(top.index(tick))
+            if index is not None:
+                shows.append(top.tick(index))
+        return max(tick, min(shows))
 
     def draw(self, composition: Composition, tick: int, idle: Picture) -> Picture:
         """The picture itself, I420; ``idle`` is what the idle loop shows at this tick."""

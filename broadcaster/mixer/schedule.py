@@ -28,6 +28,10 @@ class Segment:
         """The source's index at ``tick``; past the end it runs on for the fade out."""
         return self.first_index + tick - self.start
 
+    def tick(self, index: int) -> int:
+        """The tick at which the source's ``index`` is due."""
+        return self.start + index - self.first_index
+
     @property
     def complete(self) -> bool:
         """True when the segment plays the task to its last tick."""

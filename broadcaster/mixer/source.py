@@ -31,9 +31,11 @@ class TaskSource(Protocol):
         """Why no more material will come, for people; empty while all is well."""
         ...
 
-    @property
-    def covers_idle(self) -> bool:
-        """True when its pictures show nothing of idle, which then need not be decoded for them."""
+    def idle_from(self, index: int) -> int | None:
+        """The first index from ``index`` on whose picture shows anything of idle, as far as known.
+
+        None when none does: idle then need not be decoded for it.
+        """
         ...
 
     def sound(self, index: int) -> NDArray[np.float32] | None:

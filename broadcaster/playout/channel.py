@@ -10,8 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from broadcaster import metrics
@@ -25,10 +24,13 @@ from broadcaster.mixer.mixer import Mixer
 from broadcaster.mixer.source import TaskSource
 from broadcaster.playout.idle_pictures import AHEAD_TICKS, IdlePictures
 from broadcaster.playout.sound_path import SoundPath
-from broadcaster.playout.spoken import SpokenSource
+from broadcaster.playout.task_door import PlayOrder, TaskDoor
 from broadcaster.playout.task_queue import Emit, Event, TaskQueue
 from broadcaster.playout.video_path import VideoPath
 from broadcaster.timeline.grid import next_grid
+from broadcaster.wire import Message
+from gpu_pool.contracts import PictureRef
+from gpu_pool.ring import RingReader
 
 PICTURES_BEFORE_START = 2
 """Idle pictures that must be decoded before a task is decided onto a tick."""
@@ -97,10 +99,11 @@ class ChannelAir:
         self._sound = SoundPath(fmt, ahead_ms, self._mixer, loop.sound)
         self._tasks = TaskQueue(name, self._mixer, self._gop, fmt.video.fps, self._tell)
         self._emit = emit
+        self._door = TaskDoor(name, fmt, fade_ticks, self._tasks, emit)
         self._ended: deque[Event] = deque(maxlen=ENDED_REMEMBERED)
         self._commands: deque[Callable[[], None]] = deque()
         self._next_loop: EncodedLoop | None = None
-        self.idle = Condition("idle", loop.title, "", 0.0)
+        self.idle = Condition("idle", loop.title, "", time.monotonic())
         self._ticks_metric = metrics.TICKS.labels(name)
         self._skew_metric = metrics.AV_SKEW.labels(name)
         self._source_metrics = {
@@ -135,19 +138,27 @@ class ChannelAir:
 
     # Commands: called by other threads, done by the tick loop.
 
-    def play(self, task_id: str, pcm: Path, samples: int, from_sample: int) -> str:
-        """Take a task; returns an error for the caller, or nothing."""
-        if self._tasks.holds(task_id):
-            return ""
-        if self._tasks.full:
-            return "busy"
-        if not pcm.is_file() or not 0 <= from_sample < samples:
-            return "no such sound"
-        return self.play_source(SpokenSource(task_id, pcm, samples, from_sample, self.fmt))
+    def play(self, order: PlayOrder, ring: RingReader | None = None) -> Message:
+        """Take a task; see ``TaskDoor.take``."""
+        if not order.pcm.is_file() or not 0 <= order.from_sample < order.samples:
+            return {"ok": False, "error": "no such sound"}
+        answer: list[Message] = []
+        self._do(lambda: answer.append(self._door.take(order, ring, self._first_free_tick)))
+        return answer[0] if answer else {"ok": False, "error": "busy"}
+
+    def announce(
+        self, task_id: str, first: int, refs: Sequence[PictureRef] | None, count: int
+    ) -> None:
+        """Pictures of a task are rendered (or lost, without ``refs``); never waits."""
+        self._commands.append(lambda: self._door.announce(task_id, first, refs, count))
 
     def play_source(self, source: TaskSource) -> str:
         """Take a task by its source."""
-        self._do(lambda: self._tasks.add(source))
+
+        def add() -> None:
+            self._tasks.add(source)
+
+        self._do(add)
         return ""
 
     def interrupt(self, task_id: str | None) -> str | None:
@@ -155,6 +166,12 @@ class ChannelAir:
         answer: list[str | None] = []
         self._do(lambda: answer.append(self._tasks.interrupt(task_id, self._first_free_tick)))
         return answer[0] if answer else None
+
+    def withdraw(self, task_id: str) -> bool:
+        """Give back a task that has not begun: another one is to be said before it."""
+        answer: list[bool] = []
+        self._do(lambda: answer.append(self._tasks.withdraw(task_id)))
+        return bool(answer and answer[0])
 
     def show_idle(self, loop: EncodedLoop, now: float) -> None:
         """Change the idle programme at the next grid tick that nobody has used yet."""

@@ -1,7 +1,8 @@
-"""A task as sound alone: the upload's samples over the idle picture, with a level bar drawn on it.
+"""A task on air: its samples from a file, with the pictures that were rendered for them.
 
-Samples are read ahead by a thread, so that a slow disk shows as a dry source and never as a late
-tick. Nothing here changes a sample.
+Where nothing renders (a channel without a presenter), the idle picture is on air with a level bar
+drawn on it. Samples are read ahead by a thread, so that a slow disk shows as a dry source and never
+as a late tick. Nothing here changes a sample.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from broadcaster.formats import AUDIO_CHANNELS, EncodeFormat
 from broadcaster.mixer.blend import Picture
+from broadcaster.playout.rendered import RenderedPictures
 
 READ_AHEAD_S = 3
 """Sound kept in memory ahead of the air: 0.6 MB per task at 48 kHz."""
@@ -55,13 +57,19 @@ class SpokenSource:
         samples: its length in samples per channel.
         from_sample: where to begin (a task that goes on after a restart).
         fmt: the channel's format.
+        rendered: its pictures; a tick whose picture is not announced is dry. None: level bar.
     """
 
-    covers_idle = False
-
     def __init__(
-        self, task_id: str, pcm: Path, samples: int, from_sample: int, fmt: EncodeFormat
+        self,
+        task_id: str,
+        pcm: Path,
+        samples: int,
+        from_sample: int,
+        fmt: EncodeFormat,
+        rendered: RenderedPictures | None = None,
     ) -> None:
+        self.rendered = rendered
         self.task_id, self.samples, self.from_sample = task_id, samples, from_sample
         self._per_tick, self._fps = fmt.samples_per_tick, fmt.video.fps
         self._height, self._width = fmt.video.height, fmt.video.width
@@ -77,6 +85,8 @@ class SpokenSource:
 
     def sound(self, index: int) -> NDArray[np.float32] | None:
         """Float32 of shape (2, samples per tick), or None when it is not read yet."""
+        if self.rendered is not None and not self.rendered.ready_from(index):
+            return None
         with self._changed:
             block = self._blocks.pop(index, None)
             if block is not None:
@@ -92,10 +102,16 @@ class SpokenSource:
             count = 0
             while index + count in self._blocks:
                 count += 1
-            return count
+        return count if self.rendered is None else min(count, self.rendered.ready_from(index))
+
+    def idle_from(self, index: int) -> int | None:
+        """``index`` with a level bar; else the first one that was never rendered."""
+        return index if self.rendered is None else self.rendered.idle_from(index)
 
     def picture(self, index: int, idle: Picture) -> Picture:
-        """The idle picture with the level of tick ``index``; empty after the end."""
+        """The rendered picture, or the idle one with the level of tick ``index``."""
+        if self.rendered is not None:
+            return self.rendered.picture(index, idle)
         return draw_level_bar(idle, self._levels.get(index, 0.0), self._height, self._width)
 
     def played_samples(self, index: int) -> int:
@@ -103,7 +119,9 @@ class SpokenSource:
         return min(self.samples, self.from_sample + index * self._per_tick)
 
     def close(self) -> None:
-        """Let the reader end."""
+        """Let the reader end; give the pictures back."""
+        if self.rendered is not None:
+            self.rendered.close()
         with self._changed:
             self._closed = True
             self._blocks.clear()

@@ -12,18 +12,22 @@ from broadcaster.codec.x264 import parameter_sets_of
 from broadcaster.errors import BroadcasterError
 from broadcaster.formats import EncodeFormat
 from broadcaster.heartbeat import HeartbeatWriter
+from broadcaster.idle.cache import LoopCache
 from broadcaster.idle.loop import EncodedLoop, load_loop
-from broadcaster.idle.prepare import Preparation
+from broadcaster.idle.slate import cached_slate, make_slate
 from broadcaster.paths import StatePaths
 from broadcaster.playout.channel import ChannelAir, Sink
 from broadcaster.playout.control import ControlServer
 from broadcaster.playout.loop import TickLoop
 from broadcaster.playout.preparer import Preparer
+from broadcaster.playout.task_door import PlayOrder
 from broadcaster.push.destination import Destination
 from broadcaster.relay.config import channel_url
 from broadcaster.settings.model import Channel, SettingsModel
 from broadcaster.settings.platforms import EncodePlan, load_platforms, plan_encode
 from broadcaster.wire import Message
+from gpu_pool.contracts import PictureRef, RingError
+from gpu_pool.ring import RingReader
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class Station:
         if self._encoder_note:
             log.warning(self._encoder_note)
         self._channels = [self._make_channel(channel) for channel in settings.channels]
+        self._mapped: tuple[str, RingReader] | None = None
         self._heartbeat = HeartbeatWriter(paths.heartbeat)
         self._preparer = Preparer(self._channels, settings_file, self._clock)
         self.loop = TickLoop(
@@ -76,16 +81,42 @@ class Station:
         if channel is None:
             return {"ok": False, "error": "no such channel"}
         if op == "play":
-            error = channel.play(
-                str(request["task_id"]),
-                Path(request["pcm"]),
-                int(request["samples"]),
-                int(request.get("from_sample", 0)),
-            )
-            return {"ok": False, "error": error} if error else {"ok": True}
-        if op == "interrupt":
+            return self._play(channel, request)
+        if op == "pictures":
+            refs = request.get("refs")
+            known = None if refs is None else [PictureRef(int(s), int(g)) for s, g in refs]
+            count = len(refs) if refs is not None else int(request["count"])
+            channel.announce(str(request["task_id"]), int(request["first"]), known, count)
+            return {"ok": True}
+        return self._stop(channel, request)
+
+    def _stop(self, channel: ChannelAir, request: Message) -> Message:
+        if request["op"] == "interrupt":
             return {"ok": True, "task_id": channel.interrupt(request.get("task_id"))}
-        return {"ok": False, "error": f"unknown op {op!r}"}
+        if request["op"] == "withdraw":
+            return {"ok": channel.withdraw(str(request["task_id"]))}
+        return {"ok": False, "error": f"unknown op {request['op']!r}"}
+
+    def _play(self, channel: ChannelAir, request: Message) -> Message:
+        order = PlayOrder(
+            str(request["task_id"]),
+            Path(request["pcm"]),
+            int(request["samples"]),
+            int(request.get("from_sample", 0)),
+            int(request.get("lead_ticks", 0)),
+            int(request.get("preroll_ticks", 0)),
+        )
+        try:
+            ring = self._ring(request["ring"]) if request.get("ring") else None
+        except RingError as error:
+            return {"ok": False, "error": f"no ring: {error}"}
+        return channel.play(order, ring)
+
+    def _ring(self, path: str) -> RingReader:
+        """The studio's ring; an earlier one stays mapped for as long as a task looks into it."""
+        if self._mapped is None or self._mapped[0] != path:
+            self._mapped = (path, RingReader(Path(path)))
+        return self._mapped[1]
 
     def _status(self) -> dict[str, Any]:
         now = self._clock.now()
@@ -117,15 +148,14 @@ class Station:
 
     def _first_loop(self, channel: Channel, fmt: EncodeFormat) -> EncodedLoop:
         """The slate: made in a quarter of a second, or found in the cache."""
-        work = Preparation(self._settings, channel, fmt)
+        cache = LoopCache(StatePaths(self._settings.station.state_dir).cache, fmt)
+        names = (self._settings.station.name, channel.name)
         try:
-            loop = load_loop(work.slate(), fmt)
+            loop = load_loop(cached_slate(cache, fmt, *names), fmt)
         except (BroadcasterError, OSError) as error:
             log.warning("the slate cannot be cached (%s): it is kept in memory", error)
-            return work.slate_in_memory()
-        if loop.parameter_sets != parameter_sets_of(fmt):
-            return work.slate_in_memory()
-        return loop
+            return make_slate(fmt, *names)
+        return loop if loop.parameter_sets == parameter_sets_of(fmt) else make_slate(fmt, *names)
 
     def _make_destinations(self, channel: Channel, plan: EncodePlan, air: ChannelAir) -> list[Sink]:
         places = [(d.name, d.url.get_secret_value()) for d in channel.destinations]

@@ -25,10 +25,29 @@ PREROLL_S = 0.4
 HELD_TASKS = 2
 """One on air and one waiting, so that tasks can follow without idle in between."""
 
+WARM_UP_TICKS = 12
+"""Before a reserved tick the idle pictures under the fade are decoded; from a GOP's start that
+takes up to 0.15 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a task is expected on air: its ``index`` at ``tick``.
+
+    A task that is not ready in time begins later.
+    """
+
+    tick: int
+    index: int
+
 
 @dataclass(slots=True)
 class _Held:
     source: TaskSource
+    reserved: int = 0
+    """The tick that was reserved for its beginning; 0 is as soon as it can."""
+    preroll: int = 0
+    """Ticks it must have in hand to begin or to come back."""
     started: bool = False
     ending: str = ""
     """The event that will end it once what is decided has been on air; empty while it goes on."""
@@ -66,12 +85,48 @@ class TaskQueue:
         """True when no further task is taken."""
         return len(self._held) >= HELD_TASKS
 
-    def add(self, source: TaskSource) -> None:
-        """Take a task; one that is held already, or one too many, is only closed."""
+    def add(self, source: TaskSource, reserve_from: int = 0, preroll: int | None = None) -> Place:
+        """Take a task; one that is held already, or one too many, is only closed.
+
+        Args:
+            source: the task.
+            reserve_from: the first tick it can be ready for; 0 is as soon as it can.
+            preroll: ticks it must have in hand to begin.
+        """
+        reserved = self._reserve(reserve_from) if reserve_from else 0
         if self.full or self.holds(source.task_id):
             source.close()
-            return
-        self._held.append(_Held(source))
+        else:
+            least = int(PREROLL_S * self._fps) if preroll is None else preroll
+            self._held.append(_Held(source, reserved, least))
+        return Place(reserved, 0)
+
+    def _reserve(self, from_tick: int) -> int:
+        """Right behind the task before, or at the next tick from ``from_tick`` on that may be."""
+        if self._held:
+            before = self._held[-1]
+            segment = self._mixer.schedule.of(before.source)
+            if segment is not None:
+                behind = segment.tick(before.source.length_ticks)
+            else:
+                behind = before.reserved + before.source.length_ticks
+            if behind >= from_tick:
+                return behind
+        return live_start(from_tick, self._gop_ticks)
+
+    def source(self, task_id: str) -> TaskSource | None:
+        """A held task's source."""
+        return next((h.source for h in self._held if h.source.task_id == task_id), None)
+
+    def place_of(self, source: TaskSource, first_free_tick: int, ready: int) -> Place:
+        """Where index ``ready`` of a held task is expected, given where it is now."""
+        held = next(h for h in self._held if h.source is source)
+        segment = self._mixer.schedule.of(source)
+        if segment is None:
+            return Place(max(held.reserved, first_free_tick) + ready, ready)
+        if segment.end > first_free_tick:
+            return Place(segment.tick(ready), ready)
+        return Place(first_free_tick + ready - segment.index(segment.end), ready)
 
     def played_samples(self, tick: int) -> int:
         """Samples of the task on air that are out once ``tick`` is."""
@@ -96,6 +151,15 @@ class TaskQueue:
         elif not segment.complete:
             held.ending = held.ending or "interrupted"
         return held.source.task_id
+
+    def withdraw(self, task_id: str) -> bool:
+        """Give back a task that waits, without a word; False once it is decided, or not here."""
+        for held in self._held:
+            if held.source.task_id == task_id and self._mixer.schedule.of(held.source) is None:
+                self._held.remove(held)
+                held.source.close()
+                return True
+        return False
 
     def decide(self, first_free_tick: int, pictures_ready: Callable[[int], bool]) -> None:
         """Put the next task, or one that ran dry, on ticks from ``first_free_tick`` on."""
@@ -124,9 +188,15 @@ class TaskQueue:
             if before is None:
                 self._end(held, "failed", first_free_tick)
             return
-        if not no_more and ready < min(remaining, int(PREROLL_S * self._fps)):
+        if not no_more and ready < min(remaining, held.preroll):
             return
         last = self._mixer.schedule.last
+        follows = last is not None and last.end >= first_free_tick
+        early_ticks = held.reserved - first_free_tick if before is None else 0
+        if early_ticks > 0 and not follows:
+            if early_ticks <= WARM_UP_TICKS:
+                pictures_ready(held.reserved)
+            return
         start = first_free_tick
         if last is None or last.end != start:
             start = live_start(start, self._gop_ticks)
@@ -159,26 +229,36 @@ class TaskQueue:
         if not held.started or index % self._fps == 0:
             event = "progress" if held.started else "started"
             held.started = True
-            self._tell(event, held.source, held.source.played_samples(index))
+            played, place = held.source.played_samples(index), Place(tick, index)
+            self._tell(event, held.source, played, tick, place)
 
     def _end(self, held: _Held, event: str, tick: int) -> None:
         segment = self._mixer.schedule.of(held.source)
         self._held.remove(held)
         if segment is None:
-            self._tell(event, held.source, 0)
+            self._tell(event, held.source, 0, tick)
             held.source.close()
             return
         played = held.source.played_samples(segment.index(min(tick + 1, segment.end)))
         self._leaving.append(held.source)
-        self._tell(event, held.source, played)
+        self._tell(event, held.source, played, tick)
 
-    def _tell(self, event: str, source: TaskSource, played_samples: int) -> None:
+    def _tell(
+        self,
+        event: str,
+        source: TaskSource,
+        played_samples: int,
+        tick: int,
+        place: Place | None = None,
+    ) -> None:
         self._emit(
             {
                 "event": event,
                 "channel": self._channel,
                 "task_id": source.task_id,
                 "played_samples": played_samples,
+                "at_tick": tick,
                 "error": source.error if event == "failed" else "",
+                **({} if place is None else {"tick": place.tick, "index": place.index}),
             }
         )

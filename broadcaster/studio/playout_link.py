@@ -29,6 +29,11 @@ class Event:
     task_id: str
     played_samples: int
     error: str
+    tick: int | None = None
+    """When picture ``index`` of the task was on air."""
+    index: int = 0
+    refs: tuple[tuple[int, int], ...] = ()
+    """Pictures that the playout needs no more: slot and generation."""
 
 
 def parse_event(message: Message) -> Event | None:
@@ -41,6 +46,9 @@ def parse_event(message: Message) -> Event | None:
         task_id=str(message.get("task_id") or ""),
         played_samples=int(message.get("played_samples") or 0),
         error=str(message.get("error") or ""),
+        tick=message.get("tick"),
+        index=int(message.get("index") or 0),
+        refs=tuple((int(slot), int(age)) for slot, age in message.get("refs") or ()),
     )
 
 
@@ -120,6 +128,13 @@ class PlayoutLink:
         """Stop a task if the playout still has it; the playout's death does the same."""
         with contextlib.suppress(OSError):
             self.request({"op": "interrupt", "channel": channel, "task_id": task_id})
+
+    def withdraw(self, channel: str, task_id: str) -> bool:
+        """Take back a task that waits; False when it has begun, or nobody answers."""
+        with contextlib.suppress(OSError):
+            request = {"op": "withdraw", "channel": channel, "task_id": task_id}
+            return bool(self.request(request).get("ok"))
+        return False
 
     def close(self) -> None:
         """End the subscription."""

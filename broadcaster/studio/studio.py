@@ -11,20 +11,25 @@ import logging
 import selectors
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from broadcaster.clock import Clock
 from broadcaster.errors import StoreError
+from broadcaster.formats import TASK_ENDINGS
 from broadcaster.paths import StatePaths
 from broadcaster.settings.model import SettingsModel
 from broadcaster.speech.decode import DecodeSettings
+from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.store import ENDED_STATES, Spool, Task, TaskState, TaskStore
 from broadcaster.studio.books import Books
 from broadcaster.studio.desk import Desk
 from broadcaster.studio.doorbell import Doorbell
 from broadcaster.studio.lane import Held, Step
-from broadcaster.studio.playout_link import PlayoutLink
+from broadcaster.studio.playout_link import Event, PlayoutLink
 from broadcaster.studio.preparation import Preparation, Prepared, Preparer
 from broadcaster.studio.report import Report
+from broadcaster.studio.stage import Readiness, Stage
+from broadcaster.wire import Message
 
 POLL_S = 1.0
 """Fallback for a lost ring; the only wake-up of an idle studio."""
@@ -56,6 +61,9 @@ class Studio:
         self._preparer = Preparer(decode_settings(settings))
         self._report = Report(paths.run)
         self._desk = Desk(tuple(self._rates), self._books, self._link, clock)
+        self._stage = Stage(settings, self._announce, clock.now)
+        self._plain: set[str] = set()
+        """Tasks that the playout says without pictures."""
         self._watched: socket.socket | None = None
         self._later: list[_Later] = []
         self._housekeeping_at = clock.now()
@@ -63,6 +71,7 @@ class Studio:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._selector.register(self._preparer, selectors.EVENT_READ)
+        self._selector.register(self._stage, selectors.EVENT_READ)
 
     def recover(self) -> None:
         """Take up what an earlier studio left; called once, before the loop.
@@ -86,6 +95,7 @@ class Studio:
         for prepared in self._preparer.take():
             self._on_prepared(prepared)
         self._books.settle()
+        self._stage.bring_forward()
         with contextlib.suppress(StoreError):
             self._advance()
         self._keep_house()
@@ -97,6 +107,7 @@ class Studio:
         self._link.close()
         self._bell.close()
         self._preparer.close()
+        self._stage.close()
         self._books.store.close()
 
     # --- waiting -------------------------------------------------------------------------------
@@ -116,7 +127,29 @@ class Studio:
             if not self._link.connected and self._link.retry_in(now) <= 0:
                 self._connect(now)
             for event in self._link.receive():
-                self._desk.on_event(event)
+                self._on_event(event)
+        except OSError as error:
+            self._lose_playout(str(error))
+
+    def _on_event(self, event: Event) -> None:
+        if event.refs:
+            self._stage.on_released(event.refs)
+        if event.tick is not None:
+            self._stage.on_place(event.task_id, event.index, event.tick)
+        if event.kind in TASK_ENDINGS:
+            self._forget_pictures(event.task_id)
+        self._desk.on_event(event)
+
+    def _forget_pictures(self, task_id: str) -> None:
+        self._stage.end(task_id)
+        self._plain.discard(task_id)
+
+    def _announce(self, message: Message) -> None:
+        """Pictures for the playout; one that does not answer is lost, and asked for all anew."""
+        if not self._link.connected:
+            return
+        try:
+            self._link.request(message)
         except OSError as error:
             self._lose_playout(str(error))
 
@@ -132,6 +165,8 @@ class Studio:
         if self._link.connected:
             _log.warning("the playout is gone: %s", why)
         self._forget_link()
+        self._stage.playout_lost()
+        self._plain.clear()
         self._desk.playout_lost()
 
     def _forget_link(self) -> None:
@@ -152,6 +187,7 @@ class Studio:
         for name in self._desk.lanes:
             self._take(name)
             if self._link.connected:
+                self._render_adopted(name)
                 self._send(name)
 
     def _drop_cancelled(self) -> None:
@@ -161,12 +197,13 @@ class Studio:
                 continue
             name, dropped = held[task_id]
             self._desk.lanes[name] = self._desk.lanes[name].dropped(task_id)
+            self._forget_pictures(task_id)
             if dropped.step in {Step.SENT, Step.ON_AIR}:
                 self._link.interrupt(name, task_id)
             self._desk.untidy = True
 
     def _take(self, name: str) -> None:
-        if not self._desk.lanes[name].wants_task():
+        if not self._desk.lanes[name].wants_task() and not self._urged(name):
             return
         task = self._books.take(name)
         if task is None:
@@ -174,14 +211,46 @@ class Studio:
         held = Held(task.id, Step.PREPARING, task.samples, task.played_samples)
         self._desk.lanes[name] = self._desk.lanes[name].added(held)
         self._preparer.start(self._preparation(task))
+        if task.interrupts:
+            self._make_way(name, task)
+
+    def _urged(self, name: str) -> bool:
+        """Whether a task waits that may not wait."""
+        task = self._books.store.next_queued(name)
+        return task is not None and task.interrupts
+
+    def _make_way(self, name: str, task: Task) -> None:
+        """A task that interrupts is taken: what is on air ends, what waits goes back behind it."""
+        for held in self._desk.lanes[name].held:
+            if held.task_id == task.id:
+                continue
+            begun = held.step is Step.ON_AIR
+            if held.step is Step.SENT:
+                begun = not self._link.withdraw(name, held.task_id)
+            if not begun:
+                self._desk.lanes[name] = self._desk.lanes[name].dropped(held.task_id)
+                self._forget_pictures(held.task_id)
+                self._books.put_back(held.task_id)
+            elif self._books.came_before(held.task_id, task):
+                self._link.interrupt(name, held.task_id)
 
     def _preparation(self, task: Task) -> Preparation:
         spool = self._books.store.spool
         # A sound decoded for another rate (settings were changed) is decoded again.
         rate = self._rates[task.channel]
         samples = task.samples if task.sample_rate == rate else 0
-        upload, sound = spool.upload(task.id), spool.sound(task.id)
-        return Preparation(task.channel, task.id, upload, sound, rate, samples)
+        return Preparation(
+            task.channel,
+            task.id,
+            spool.upload(task.id),
+            SoundFiles(spool.sound(task.id), spool.sound_16k(task.id)),
+            spool.phonemes(task.id),
+            rate,
+            task.text,
+            task.voice,
+            samples,
+            task.gain_db,
+        )
 
     def _on_prepared(self, prepared: Prepared) -> None:
         lane = self._desk.lanes[prepared.channel]
@@ -196,7 +265,7 @@ class Studio:
             self._desk.end(prepared.channel, prepared.task_id, TaskState.FAILED, prepared.error)
         else:
             self._desk.lanes[prepared.channel] = lane.prepared(prepared.task_id, prepared.samples)
-            self._books.prepared(prepared.task_id, prepared.samples)
+            self._books.prepared(prepared.task_id, prepared.samples, prepared.gain_db)
 
     def _send(self, name: str) -> None:
         while (held := self._desk.lanes[name].to_send()) is not None:
@@ -213,26 +282,48 @@ class Studio:
                 return
 
     def _play(self, name: str, held: Held) -> bool:
-        request = {
+        pictures = self._stage.readiness(name)
+        if pictures is Readiness.WAIT:
+            return False
+        spool = self._books.store.spool
+        order: Message = {
             "op": "play",
             "channel": name,
             "task_id": held.task_id,
-            "pcm": str(self._books.store.spool.sound(held.task_id).absolute()),
+            "pcm": str(spool.sound(held.task_id).absolute()),
             "samples": held.samples,
             "from_sample": held.played_samples,
         }
+        sound_16k = spool.sound_16k(held.task_id)
+        if pictures is Readiness.READY and sound_16k.exists():
+            order |= self._stage.order(name, held.samples - held.played_samples)
         try:
-            answer = self._link.request(request)
+            answer = self._link.request(order)
         except OSError as error:
             self._lose_playout(str(error))
             return False
         if answer.get("ok"):
-            self._desk.lanes[name] = self._desk.lanes[name].sent(held.task_id)
+            self._taken(name, held, answer, sound_16k)
             return True
         why = str(answer.get("error") or "refused without a reason")
         if why != "busy":
             self._desk.end(name, held.task_id, TaskState.FAILED, f"the playout refused it: {why}")
         return False
+
+    def _taken(self, name: str, held: Held, answer: Message, sound_16k: Path) -> None:
+        if held.step is Step.READY:
+            self._desk.lanes[name] = self._desk.lanes[name].sent(held.task_id)
+        if "tick" in answer:
+            self._stage.begin(name, held.task_id, answer, sound_16k)
+        else:
+            self._plain.add(held.task_id)
+
+    def _render_adopted(self, name: str) -> None:
+        """Tasks of an earlier studio's life: its pictures end somewhere, go on from there."""
+        for held in self._desk.lanes[name].held:
+            known = self._stage.holds(held.task_id) or held.task_id in self._plain
+            if held.step in {Step.SENT, Step.ON_AIR} and held.samples and not known:
+                self._play(name, held)
 
     def _keep_house(self) -> None:
         now = self._clock.now()
@@ -252,4 +343,5 @@ def decode_settings(settings: SettingsModel) -> DecodeSettings:
         memory_mb=settings.speech.decode_memory_mb,
         timeout_s=settings.speech.decode_timeout_s,
         max_sound_s=settings.api.max_sound_s,
+        loudness_lufs=settings.speech.loudness_lufs if settings.speech.normalise else None,
     )

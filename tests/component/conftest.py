@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.doubles.air import SLATE, Air
+from tests.doubles.channel_air import SLATE, Air
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def test_an_unknown_channel_is_refused(api: ApiServer, store: TaskStore) -> None
 
 
 def test_a_form_without_the_file_is_refused(api: ApiServer, store: TaskStore) -> None:
-    body, kind = form(None, "", {"text": "hello"})
+    body, kind = form(None, "", {"voice": "espeak"})
     headers = {"Content-Type": kind}
     assert_problem(api.request("POST", "/generate_video", body, headers), 400)
     junk = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -155,8 +155,9 @@ def test_a_form_without_the_file_is_refused(api: ApiServer, store: TaskStore) ->
 
 
 def test_another_content_type_is_refused(api: ApiServer) -> None:
-    headers = {"Content-Type": "application/json"}
-    assert_problem(api.request("POST", "/generate_video", b"{}", headers), 415)
+    for kind in ("text/plain", "audio/wav", "application/octet-stream"):
+        headers = {"Content-Type": kind}
+        assert_problem(api.request("POST", "/generate_video", b"hello", headers), 415)
 
 
 def test_a_huge_body_is_refused_before_it_is_sent(api: ApiServer) -> None:

@@ -97,7 +97,20 @@ def test_every_answer_fits_the_document(client: FlaskClient, document: Any, tmp_
         assert check("delete", one, "/tasks/{task_id}").status_code == 409
         assert check("get", "/tasks/none", "/tasks/{task_id}").status_code == 404
         assert check("post", "/interrupt").status_code == 200
-        assert check("post", "/generate_video", data=b"").status_code == 415
+        assert check("post", "/generate_video", data=b"").status_code == 400
+        plain = check("post", "/generate_video", data=b"hello", content_type="text/plain")
+        assert plain.status_code == 415
+        said = check("post", "/generate_video", json={"text": "Hello."})
+        assert said.status_code == 202
+        two_hundred = {"Prefer": "status=200"}
+        again = check("post", "/generate_video", json={"text": "Hello."}, headers=two_hundred)
+        assert again.status_code == 200
+        spoken = f"/tasks/{said.get_json()['task_id']}"
+        assert check("get", spoken, "/tasks/{task_id}").get_json()["text"] == "Hello."
+        assert check("post", "/generate_video", json={"text": "?!"}).status_code == 422
+        assert check("get", "/events?channel=none", "/events").status_code == 422
+        with check("get", "/events") as listening:
+            assert listening.status_code == 200
         empty = {"audio_file": (io.BytesIO(b""), "a.wav")}
         assert check("post", "/generate_video", data=empty).status_code == 422
     answer = check("get", "/status")

@@ -151,7 +151,7 @@ def test_no_descriptor_is_left_open_after_many_clients(api: ApiServer) -> None:
     deadline = time.monotonic() + 12
     before = len(list(folder.iterdir()))
     rude_clients()
-    # Each of the 8 threads opens its own store connection once: 3 descriptors.
-    while len(list(folder.iterdir())) > before + 24:
+    # Each of the 16 threads opens its own store connection once: 3 descriptors.
+    while len(list(folder.iterdir())) > before + 48:
         assert time.monotonic() < deadline, "descriptors stay open"
         time.sleep(0.1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
-from tests.doubles.air import (
+from broadcaster.playout.task_door import PlayOrder
+from broadcaster.wire import Message
+from tests.doubles.channel_air import (
     SLATE,
     Air,
     assert_sounds_like,
@@ -31,7 +34,7 @@ def test_a_sound_file_is_played_to_its_last_sample(air: Air, tmp_path: Path, pea
     """Silence too is a task like any other: its bar is drawn, and it is done."""
     samples = 30 * SMALL.samples_per_tick + 77
     pcm = pcm_file(tmp_path, samples, peak)
-    assert air.call(lambda: air.channel.play("a", pcm, samples, 0)) == ""
+    assert air.call(lambda: air.channel.play(PlayOrder("a", pcm, samples))) == {"ok": True}
     deadline = time.monotonic() + 5
     while not air.ended("a"):
         assert time.monotonic() < deadline
@@ -53,7 +56,7 @@ def test_a_sound_file_is_played_to_its_last_sample(air: Air, tmp_path: Path, pea
 def test_a_task_goes_on_from_where_it_was(air: Air, tmp_path: Path) -> None:
     samples, begun = 40 * SMALL.samples_per_tick, 33 * SMALL.samples_per_tick
     pcm = pcm_file(tmp_path, samples)
-    air.call(lambda: air.channel.play("a", pcm, samples, begun))
+    air.call(lambda: air.channel.play(PlayOrder("a", pcm, samples, begun)))
     air.run_until(lambda: air.ended("a") or time.sleep(0.0005) is not None, 5000)
     assert [e["played_samples"] for e in air.events if e["event"] != "progress"] == [begun, samples]
 
@@ -63,15 +66,17 @@ def test_the_door_takes_two_knows_a_task_again_and_refuses_nonsense(
 ) -> None:
     samples = 400 * SMALL.samples_per_tick
     pcm = pcm_file(tmp_path, samples)
-    play = air.channel.play
-    assert play("x", tmp_path / "none", 9, 0) == "no such sound"
-    assert play("x", pcm, samples, samples) == "no such sound"
-    assert play("x", pcm, samples, -1) == "no such sound"
-    assert air.call(lambda: play("a", pcm, samples, 0)) == ""
-    assert air.call(lambda: play("a", pcm, samples, 0)) == ""
-    assert air.call(lambda: play("b", pcm, samples, 0)) == ""
-    assert play("c", pcm, samples, 0) == "busy"
-    assert play("b", pcm, samples, 0) == ""
+
+    def play(name: str, begun: int = 0) -> Message:
+        order = PlayOrder(name, pcm, samples, begun)
+        return cast(Message, air.call(lambda: air.channel.play(order)))
+
+    no_sound, taken = {"ok": False, "error": "no such sound"}, {"ok": True}
+    assert air.channel.play(PlayOrder("x", tmp_path / "none", 9)) == no_sound
+    assert [play("x", samples), play("x", -1)] == [no_sound, no_sound]
+    assert [play("a"), play("a"), play("b")] == [taken, taken, taken]
+    assert play("c") == {"ok": False, "error": "busy"}
+    assert play("b") == taken
     assert len(air.channel._tasks._held) == 2
     assert air.call(lambda: air.channel.interrupt("b")) == "b"
     assert air.told("b") == ["interrupted"]
@@ -83,7 +88,7 @@ def test_closing_in_the_middle_of_a_task_leaves_no_thread(tmp_path: Path) -> Non
     samples = 400 * SMALL.samples_per_tick
     pcm = pcm_file(tmp_path, samples)
     for name in ("a", "b"):
-        air.call(lambda n=name: air.channel.play(n, pcm, samples, 0))
+        air.call(lambda n=name: air.channel.play(PlayOrder(n, pcm, samples)))
     air.run_until(lambda: air.told("a") == ["started"] or time.sleep(0.001) is not None, 5000)
     air.close()
     deadline = time.monotonic() + 5

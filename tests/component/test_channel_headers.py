@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.doubles.air import (
+from tests.doubles.channel_air import (
     SLATE,
     Air,
     TracedTask,

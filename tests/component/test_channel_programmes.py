@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from broadcaster.idle.loop import EncodedLoop
-from tests.doubles.air import (
+from tests.doubles.channel_air import (
     CARD,
     CLIP,
     SLATE,

@@ -7,7 +7,7 @@ import pytest
 
 from broadcaster.codec.sound_line import Silence
 from broadcaster.mixer.blend import blend
-from tests.doubles.air import (
+from tests.doubles.channel_air import (
     CD,
     FADE,
     SLATE,

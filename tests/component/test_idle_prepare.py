@@ -53,10 +53,14 @@ def make_clip(
 
 
 def settings_for(
-    folder: Path, *clips: IdleClip, audio: Audio | None = None, max_clip_s: float = 600
+    folder: Path,
+    *clips: IdleClip,
+    audio: Audio | None = None,
+    max_clip_s: float = 600,
+    avatar: str = "none",
 ) -> SettingsModel:
     idle = Idle(clips=clips, max_clip_s=max_clip_s)
-    channel = Channel(name="main", video=VIDEO, audio=audio or Audio(), idle=idle)
+    channel = Channel(video=VIDEO, audio=audio or Audio(), avatar=avatar, idle=idle)
     return SettingsModel(station=Station(state_dir=folder / "var"), channels=(channel,))
 
 

@@ -21,6 +21,7 @@ from broadcaster.speech.decode import (
     decode_upload,
     probe_upload,
 )
+from broadcaster.speech.sound_files import SoundFiles
 from tests.doubles.sound import wav
 
 SETTINGS = DecodeSettings("ffmpeg", memory_mb=1024, timeout_s=20, max_sound_s=60)
@@ -40,6 +41,10 @@ def ffmpeg(*arguments: str) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *arguments], check=True)
 
 
+def files_in(folder: Path) -> SoundFiles:
+    return SoundFiles(folder / "sound.s16", folder / "sound16k.f32")
+
+
 def samples_of(sound: Path) -> np.ndarray:
     return np.frombuffer(sound.read_bytes(), "<i2").reshape(-1, 2)
 
@@ -50,7 +55,7 @@ def test_common_formats_are_decoded_whole(tmp_path: Path, kind: str) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=440:d=1.5", *FORMATS[kind], str(made))
     made.rename(upload)
     assert probe_upload(upload, SETTINGS) > 1.4
-    samples = decode_upload(upload, tmp_path / "sound.s16", 48_000, SETTINGS)
+    samples = decode_upload(upload, files_in(tmp_path), 48_000, SETTINGS).samples
     assert abs(samples - 72_000) < 4800
     assert samples == len(samples_of(tmp_path / "sound.s16"))
 
@@ -61,13 +66,13 @@ def test_sound_in_a_video_is_taken_and_the_picture_is_not(tmp_path: Path) -> Non
         *("-f", "lavfi", "-i", "testsrc=d=1:s=64x64", "-f", "lavfi", "-i", "sine=d=1"), str(made)
     )
     made.rename(upload)
-    assert decode_upload(upload, tmp_path / "sound.s16", 48_000, SETTINGS) > 40_000
+    assert decode_upload(upload, files_in(tmp_path), 48_000, SETTINGS).samples > 40_000
 
 
 def test_mono_is_doubled_without_losing_level(tmp_path: Path) -> None:
     upload, sound = tmp_path / "upload", tmp_path / "sound.s16"
     upload.write_bytes(wav(0.5, rate=48_000, level=0.8))
-    decode_upload(upload, sound, 48_000, SETTINGS)
+    decode_upload(upload, files_in(tmp_path), 48_000, SETTINGS)
     original = np.frombuffer(upload.read_bytes()[44:], "<i2")
     for side in samples_of(sound).T:
         assert np.array_equal(side, original)
@@ -78,7 +83,7 @@ def test_mono_is_doubled_without_losing_level(tmp_path: Path) -> None:
 def test_length_and_level_survive_resampling(tmp_path: Path, rate: int, source_rate: int) -> None:
     upload, sound = tmp_path / "upload", tmp_path / "sound.s16"
     upload.write_bytes(wav(1.0, rate=source_rate, hz=500, level=0.5))
-    samples = decode_upload(upload, sound, rate, SETTINGS)
+    samples = decode_upload(upload, files_in(tmp_path), rate, SETTINGS).samples
     assert abs(samples - rate) <= 2
     middle = samples_of(sound)[rate // 4 : rate // 2].astype(float)
     assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 * 32767 / np.sqrt(2), rel=0.01)
@@ -117,7 +122,7 @@ def test_a_playlist_cannot_name_another_file(tmp_path: Path) -> None:
         with pytest.raises(MediaError):
             probe_upload(upload, SETTINGS)
         with pytest.raises(MediaError):
-            decode_upload(upload, tmp_path / "sound.s16", 48_000, SETTINGS)
+            decode_upload(upload, files_in(tmp_path), 48_000, SETTINGS)
         assert not (tmp_path / "sound.s16").exists()
 
 
@@ -135,7 +140,7 @@ def test_sound_over_the_limit_is_refused_before_and_after_decoding(tmp_path: Pat
     with pytest.raises(MediaTooLongError, match=r"longer than 2\.5 s"):
         probe_upload(upload, short)
     with pytest.raises(MediaTooLongError):
-        decode_upload(upload, tmp_path / "sound.s16", 48_000, short)
+        decode_upload(upload, files_in(tmp_path), 48_000, short)
     assert {p.name for p in tmp_path.iterdir()} == {"upload"}
 
 
@@ -148,7 +153,10 @@ def test_a_decoder_that_takes_too_long_is_killed(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(MediaError, match=r"longer than 0\.3 s"):
         decode_upload(
-            upload, tmp_path / "s", 48_000, replace(SETTINGS, ffmpeg=str(slow), timeout_s=0.3)
+            upload,
+            files_in(tmp_path),
+            48_000,
+            replace(SETTINGS, ffmpeg=str(slow), timeout_s=0.3),
         )
     assert time.monotonic() - begun < 3
 
@@ -160,7 +168,7 @@ def test_a_decoder_that_wants_too_much_memory_is_refused(tmp_path: Path) -> None
     upload = tmp_path / "upload"
     upload.write_bytes(wav())
     with pytest.raises(MediaError):
-        decode_upload(upload, tmp_path / "s", 48_000, replace(SETTINGS, ffmpeg=str(greedy)))
+        decode_upload(upload, files_in(tmp_path), 48_000, replace(SETTINGS, ffmpeg=str(greedy)))
 
 
 def test_a_missing_decoder_is_named(tmp_path: Path) -> None:
@@ -180,7 +188,8 @@ def test_the_decoder_dies_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from broadcaster.speech.decode import *;"
         f"root = Path({str(tmp_path)!r});"
-        f"decode_upload(root / 'upload', root / 's', 48000, "
+        "from broadcaster.speech.sound_files import SoundFiles;"
+        f"decode_upload(root / 'upload', SoundFiles(root / 's', root / 'm'), 48000, "
         f"DecodeSettings({str(slow)!r}, 1024, 60, 60))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}

@@ -40,6 +40,7 @@ class Station:
         self.paths.make()
         settings = SettingsModel().model_dump(mode="json")
         settings["station"]["state_dir"] = str(root)
+        settings["channels"][0]["avatar"] = "none"  # sound only: ``test_studio_stage`` has pictures
         self.paths.resolved_settings.write_text(json.dumps(settings))
         self.store = TaskStore(self.paths.database, Spool(self.paths.spool), 100)
         self.process: subprocess.Popen[bytes] | None = None

@@ -56,7 +56,7 @@ class ApiServer:
                 *prefix,
                 *(sys.executable, "-m", "gunicorn", "--bind", f"fd://{self.listener.fileno()}"),
                 *("--worker-class", "broadcaster.api.worker.PatientWorker"),
-                *("--workers", "1", "--threads", "8", "--keep-alive", "5"),
+                *("--workers", "1", "--threads", "16", "--keep-alive", "5"),
                 *("--graceful-timeout", "2", "--log-level", "warning", "--no-control-socket"),
                 "broadcaster.api.app:create_app()",
             ],

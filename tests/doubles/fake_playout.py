@@ -185,6 +185,8 @@ class FakePlayout:
             case "interrupt":
                 self.interrupts.append(request)
                 return {"ok": True, "task_id": self._interrupt(request)}
+            case "withdraw":
+                return {"ok": self._withdraw(request)}
         return {"ok": False, "error": "unknown op"}
 
     def _channel(self, name: str) -> Message:
@@ -230,6 +232,13 @@ class FakePlayout:
                 return each.task_id
         return None
 
+    def _withdraw(self, request: Message) -> bool:
+        for each in self.held.get(request["channel"], []):
+            if each.task_id == request["task_id"] and not each.started:
+                self.held[request["channel"]].remove(each)
+                return True
+        return False
+
     def _step(self, samples: int) -> None:
         for channel, held in self.held.items():
             left = samples
@@ -257,6 +266,7 @@ class FakePlayout:
             "channel": channel,
             "task_id": playing.task_id,
             "played_samples": playing.at if played is None else played,
+            "at_tick": playing.at * 25 // self.sample_rate,
             "error": "",
         }
         if kind in {"done", "interrupted", "failed"}:

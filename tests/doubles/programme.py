@@ -54,6 +54,7 @@ class MemoryTask:
     """
 
     covers_idle = True
+    """False says that every picture may show idle."""
 
     def __init__(
         self, task_id: str, pictures: list[Picture], sound: NDArray[np.float32], per_tick: int
@@ -72,6 +73,9 @@ class MemoryTask:
 
     def ready_from(self, index: int) -> int:
         return max(0, self.ready - index)
+
+    def idle_from(self, index: int) -> int | None:
+        return None if self.covers_idle else index
 
     def picture(self, index: int, idle: Picture) -> Picture:
         return self._pictures[index % len(self._pictures)]

@@ -34,9 +34,14 @@ def free_port() -> int:
 
 
 class Station:
-    """One running station in a folder of its own."""
+    """One running station in a folder of its own.
+
+    Unless ``extra`` has channels, the test card is on air: its flash and beep can be measured.
+    """
 
     def __init__(self, extra: str = "") -> None:
+        if "channels:" not in extra:
+            extra += "channels: [{name: main, avatar: none}]\n"
         self.folder = Path(tempfile.mkdtemp(prefix="drill-"))
         self.rtmp, self.stat, self.api = free_port(), free_port(), free_port()
         self.config = self.folder / "config.yaml"

@@ -274,6 +274,14 @@ def test_beep_and_flash_come_together_once_a_second() -> None:
     assert float(np.abs(sound).max()) <= 0.125
 
 
+def test_words_stay_inside_an_upright_picture() -> None:
+    picture = draw_slate(VideoFormat(360, 640, 25), "A station with a long name", "main")
+    words = picture.min(axis=2) > 200
+    assert words[:, 18:-18].any()
+    assert not words[:, :14].any()
+    assert not words[:, -14:].any()
+
+
 def test_the_slate_has_words_on_it_and_colours_are_limited_range() -> None:
     picture = to_i420(draw_slate(VideoFormat(320, 180, 25), "Station", "main"))
     assert picture[:180].max() > 150

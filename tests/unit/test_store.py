@@ -6,11 +6,12 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from broadcaster.errors import StoreError, TaskConflict, TaskNotFound, TaskRejected
-from broadcaster.store import Spool, Task, TaskState, TaskStore
+from broadcaster.store import Spool, Task, TaskState, TaskStore, schema
 from broadcaster.store.schema import open_database
 from broadcaster.store.task import ACTIVE_STATES, ENDED_STATES, FOLLOWERS
 
@@ -25,11 +26,15 @@ def store(tmp_path: Path) -> Iterator[TaskStore]:
 
 
 def accept(
-    store: TaskStore, content: bytes = b"sound", channel: str = "main", priority: int = 0
+    store: TaskStore,
+    content: bytes = b"sound",
+    channel: str = "main",
+    priority: int = 0,
+    **more: Any,
 ) -> Task:
     incoming = store.spool.begin()
     incoming.file.write(content)
-    task = Task(incoming.task_id, channel, "voice.wav", 48_000, priority=priority)
+    task = Task(incoming.task_id, channel, "voice.wav", 48_000, priority=priority, **more)
     try:
         return store.accept(task, incoming)
     finally:
@@ -264,3 +269,109 @@ def test_a_locked_store_says_so_in_bounded_time(
     other.execute("ROLLBACK")
     store.journal(task.id, 1)
     other.close()
+
+
+def test_what_a_client_asked_for_is_kept(store: TaskStore) -> None:
+    asked: dict[str, Any] = {
+        "text": "Guten Tag, 世界", "voice": "espeak:de", "options": '{"guidance_scale": 1.5}',
+        "interrupts": True, "expected_s": 1.5, "idempotency_key": "k", "fingerprint": "f",
+    }  # fmt: skip
+    task = store.get(accept(store, **asked).id)
+    assert {name: getattr(task, name) for name in asked} == asked
+    assert task.gain_db is None
+    moved = store.move(task.id, ACTIVE_STATES, TaskState.PREPARING, gain_db=-3.5)
+    assert moved.gain_db == -3.5
+
+
+def test_the_newest_task_that_interrupts_is_taken_first(store: TaskStore) -> None:
+    accept(store, priority=100)
+    older, newer = accept(store, interrupts=True), accept(store, interrupts=True)
+    for expected in (newer, older):
+        found = store.next_queued("main")
+        assert found is not None
+        assert found.id == expected.id
+        store.cancel(found.id, "")
+
+
+def test_the_same_key_with_the_same_request_is_the_same_task(store: TaskStore) -> None:
+    first = accept(store, idempotency_key="k", fingerprint="f")
+    again = accept(store, idempotency_key="k", fingerprint="f")
+    assert again == first
+    assert store.spool.task_ids() == {first.id}, "the second upload is gone"
+    assert accept(store).id != accept(store).id, "without a key every request is a new one"
+
+
+def test_the_same_key_with_another_request_is_a_conflict(store: TaskStore) -> None:
+    first = accept(store, idempotency_key="k", fingerprint="f")
+    with pytest.raises(TaskConflict, match="another request"):
+        accept(store, idempotency_key="k", fingerprint="g")
+    assert store.spool.task_ids() == {first.id}
+
+
+def test_a_full_queue_does_not_matter_to_a_request_that_was_accepted(store: TaskStore) -> None:
+    first = accept(store, idempotency_key="k", fingerprint="f")
+    for _ in range(4):
+        accept(store)
+    assert accept(store, idempotency_key="k", fingerprint="f") == first
+
+
+def test_a_key_is_free_again_once_its_task_is_forgotten(store: TaskStore) -> None:
+    first = accept(store, idempotency_key="k", fingerprint="f")
+    store.cancel(first.id, "")
+    assert accept(store, idempotency_key="k", fingerprint="f").state is TaskState.CANCELLED
+    store.forget_ended(-1)
+    assert accept(store, idempotency_key="k", fingerprint="g").id != first.id
+
+
+def test_of_many_requests_with_one_key_at_once_one_becomes_a_task(store: TaskStore) -> None:
+    found: list[str] = []
+    at_once = threading.Barrier(8)
+
+    def post() -> None:
+        at_once.wait(10)
+        found.append(accept(store, idempotency_key="k", fingerprint="f").id)
+
+    threads = [threading.Thread(target=post) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert store.counts() == {"main": {"queued": 1}}
+    assert store.spool.task_ids() == set(found)
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date_with_its_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spool").mkdir()
+    file, task_id = tmp_path / "store.sqlite3", "a" * 32
+    monkeypatch.setattr("broadcaster.store.schema._MIGRATIONS", schema._MIGRATIONS[:1])
+    old = open_database(file)
+    old.execute(
+        "INSERT INTO tasks (id, channel, state, source_name, sample_rate, samples, "
+        "played_samples, created_s, updated_s) "
+        "VALUES (?, 'main', 'on_air', 'x', 48000, 9, 4, 1, 1)",
+        (task_id,),
+    )
+    old.close()
+    monkeypatch.undo()
+    store = TaskStore(file, Spool(tmp_path / "spool"), 5)
+    assert store.recover() == 1
+    task = store.get(task_id)
+    assert (task.samples, task.played_samples, task.state) == (9, 4, TaskState.QUEUED)
+    assert (task.text, task.interrupts, task.idempotency_key) == ("", False, None)
+    assert [each.id for each in store.active("main")] == [task_id]
+    store.close()
+
+
+def test_ends_can_be_followed_in_their_order(store: TaskStore) -> None:
+    first, second, third = (accept(store) for _ in range(3))
+    store.cancel(second.id, "")
+    store.cancel(first.id, "")
+    ended = store.ended_since(0)
+    assert [task.id for task in ended] == [second.id, first.id]
+    assert ended[0].ended_s is not None
+    assert [task.id for task in store.active("main")] == [third.id]
+    assert store.ended_since(ended[1].ended_s or 0.0)[-1].id == first.id

@@ -195,3 +195,25 @@ def test_closing_lets_go_of_every_source(rig: Rig) -> None:
     rig.queue.add(voices[2])
     rig.queue.close()
     assert [v.closed for v in voices] == [1, 1, 1]
+
+
+def test_a_waiting_task_is_given_back_without_a_word(rig: Rig) -> None:
+    a, b = Voice("a", 30), Voice("b", 30)
+    rig.queue.add(a)
+    rig.queue.add(b)
+    rig.run(10)
+    assert rig.queue.withdraw("b")
+    assert not rig.queue.withdraw("b")
+    rig.run(60)
+    assert b.closed == 1
+    assert rig.told("b") == []
+    assert rig.told("a") == ["started", "done"]
+
+
+def test_a_task_that_is_decided_or_unknown_is_not_given_back(rig: Rig) -> None:
+    rig.queue.add(Voice("a", 30))
+    rig.run(10)
+    assert not rig.queue.withdraw("a")
+    assert not rig.queue.withdraw("x")
+    rig.run(60)
+    assert rig.told("a") == ["started", "done"]

@@ -1,0 +1,125 @@
+"""One task as pictures: which are asked for next, which are out, what may go to the playout.
+
+Decisions only: no process, no socket, no clock. The pool answers in any order; what leaves here is
+in order. Must never ask for more than its window: the ring belongs to every channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_pool.contracts import Batch, BatchKey, BatchResult, EngineNeeds, PictureRef
+from gpu_pool.reorder import Gap, Reorder, Run
+from gpu_pool.windows import cut_sound, sound_span
+
+ANSWER_WITHIN_S = 60.0
+"""A batch without an answer for so long is given up. The pool judges its workers far sooner; this
+only bounds the wait when it cannot start any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is to be rendered of a task, as the playout told.
+
+    Attributes:
+        channel: the task's.
+        task_id: the task.
+        avatar: who speaks, by the pool's name.
+        fps: pictures per second.
+        index: the first picture wanted.
+        tick: when it is expected on air.
+        pictures: pictures of the whole, the fade out included.
+        spoken: how many of them carry sound.
+        origin: sample of ``sound`` at which picture 0 begins.
+    """
+
+    channel: str
+    task_id: str
+    avatar: str
+    fps: int
+    index: int
+    tick: int
+    pictures: int
+    spoken: int
+    origin: int
+
+
+class Performance:
+    """The rendering of one task from some picture on.
+
+    Args:
+        part: what is wanted.
+        epoch: larger than that of any earlier rendering of the channel.
+        sound: the whole task at 16 kHz, float32 mono; may be mapped from a file.
+    """
+
+    def __init__(self, part: Part, epoch: int, sound: NDArray[np.float32]) -> None:
+        self.part, self.epoch = part, epoch
+        self.on_air = False
+        self._sound = sound
+        self._reorder = Reorder(part.index)
+        self._next = part.index
+        self._offset = part.tick - part.index
+        self._out = 0
+
+    @property
+    def complete(self) -> bool:
+        """True once everything was asked for and has left."""
+        return self._next >= self.part.pictures and not self._reorder.waiting
+
+    @property
+    def rendered(self) -> int:
+        """The first picture that has not left for the playout."""
+        return self._reorder.released
+
+    def expected_at(self, index: int, tick: int) -> bool:
+        """The playout shows ``index`` at ``tick``; pictures asked for from now on are drawn so.
+
+        Returns:
+            Whether that is new.
+        """
+        moved = tick - index != self._offset
+        self._offset = tick - index
+        return moved
+
+    def next_batch(self, needs: EngineNeeds, window: int) -> Batch | None:
+        """The next pictures, or None when all are asked for or the window is used up."""
+        count = min(needs.batch_pictures, self.part.pictures - self._next)
+        if count <= 0 or self._out + count > max(window, count if not self._out else 0):
+            return None
+        first, fps = self._next, self.part.fps
+        sound = cut_sound(self._sound, -self.part.origin, sound_span(needs, fps, first, count))
+        key = BatchKey(self.part.channel, self.part.task_id, self.epoch, first)
+        cues = {"spoken": self.part.spoken}
+        return Batch(key, count, self.part.avatar, self._offset + first, sound, cues=cues)
+
+    def submitted(self, batch: Batch, now: float) -> None:
+        """The pool has taken the batch."""
+        self._reorder.expect(batch.key.first, batch.count, now + ANSWER_WITHIN_S)
+        self._next = batch.key.first + batch.count
+        self._out += batch.count
+
+    def answered(self, result: BatchResult) -> tuple[PictureRef, ...]:
+        """The pool's answer; returns pictures that nobody will show."""
+        return self._reorder.put(result)
+
+    def leaving(self, now: float, lost: Callable[[Gap], None]) -> list[Run | Gap]:
+        """What goes to the playout now, in order; ``lost`` is told of every gap."""
+        runs = self._reorder.release(now)
+        for run in runs:
+            if isinstance(run, Gap):
+                self._out -= run.count
+                lost(run)
+        return runs
+
+    def released(self, pictures: int) -> None:
+        """So many were shown, or will not be."""
+        self._out -= pictures
+
+    def close(self) -> tuple[PictureRef, ...]:
+        """Forget everything; returns pictures that never left."""
+        return self._reorder.close()

@@ -1,0 +1,314 @@
+"""The pool, its ring and every task that is being rendered.
+
+Between the studio's loop and the workers. Called by the studio's thread only; the pool rings
+``fileno``. Whatever happens to workers, the ring or the playout, the sound of a task goes on: what
+is not rendered is told as lost, and without a pool tasks are said over the idle picture.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+
+import idle_media
+from broadcaster import metrics
+from broadcaster.settings.model import SettingsModel
+from broadcaster.studio.performance import Part, Performance
+from broadcaster.studio.tempo import Tempo
+from broadcaster.wire import Message
+from gpu_pool.contracts import (
+    SOUND_RATE_HZ,
+    AvatarRef,
+    BatchDone,
+    EngineNeeds,
+    EngineSpec,
+    PictureFormat,
+    PictureRef,
+    PoolError,
+    PoolReport,
+    SlotState,
+)
+from gpu_pool.devices import find_devices
+from gpu_pool.pool import Pool
+from gpu_pool.reorder import Gap, Run
+from gpu_pool.ring import MEMORY, Ring
+
+RING_S = 3.0
+"""Pictures per channel: two seconds for the task on air, one for the next."""
+
+NEXT_SHARE = 1 / 3
+"""What a task that is not on air yet may hold of its channel's part of the ring."""
+
+MEMORY_SHARE = 0.6
+"""Of what is free in shared memory, at most."""
+
+START_WITHIN_S = 15.0
+"""How long tasks wait for a pool that is just starting; then they are said without pictures."""
+
+Announce = Callable[[Message], None]
+"""Sends a message to the playout; may drop it when there is none."""
+
+_log = logging.getLogger(__name__)
+
+
+class Readiness(Enum):
+    """Whether a task can have pictures."""
+
+    READY = "ready"
+    WAIT = "wait"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """Who speaks on a channel, and in which format."""
+
+    avatar: AvatarRef
+    sample_rate: int
+
+
+def backdrops(settings: SettingsModel) -> dict[str, Backdrop]:
+    """The channels that have a presenter."""
+    found = {}
+    for channel in settings.channels:
+        if channel.presenter:
+            video = channel.video
+            atlas = idle_media.atlas(channel.presenter, video.width, video.height)
+            picture = PictureFormat(video.width, video.height, video.fps)
+            name = f"{channel.presenter}-{video.width}x{video.height}-{video.fps}"
+            avatar = AvatarRef(name, str(atlas), picture)
+            found[channel.name] = Backdrop(avatar, channel.audio.sample_rate)
+    return found
+
+
+def ring_slots(channels: dict[str, Backdrop], limit_bytes: int) -> tuple[int, int]:
+    """How many pictures of how many bytes the ring holds."""
+    formats = [each.avatar.picture for each in channels.values()]
+    largest = max(each.picture_bytes for each in formats)
+    wanted = sum(int(RING_S * each.fps) for each in formats)
+    return min(wanted, limit_bytes // largest), largest
+
+
+class Stage:
+    """See the module.
+
+    Args:
+        settings: of this run.
+        announce: to the playout.
+        now: monotonic seconds.
+        engine: what the workers run.
+    """
+
+    def __init__(
+        self,
+        settings: SettingsModel,
+        announce: Announce,
+        now: Callable[[], float],
+        engine: EngineSpec | None = None,
+    ) -> None:
+        self._announce, self._now = announce, now
+        self._channels = backdrops(settings)
+        self._performances: dict[str, Performance] = {}
+        self._shown: dict[PictureRef, str] = {}
+        """Pictures that the playout has, and the task they belong to."""
+        self._epoch = 0
+        self._tempo = Tempo()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._ring: Ring | None = None
+        self._pool: Pool | None = None
+        self.last_error = ""
+        self._begun = now()
+        if self._channels:
+            self._open(settings, engine or EngineSpec("presenter"))
+
+    def _open(self, settings: SettingsModel, engine: EngineSpec) -> None:
+        limit = min(settings.pool.ring_mb << 20, int(MEMORY_SHARE * shutil.disk_usage(MEMORY).free))
+        slots, slot_bytes = ring_slots(self._channels, limit)
+        avatars = {each.avatar.name: each.avatar for each in self._channels.values()}
+        wanted = settings.pool.devices
+        try:
+            devices = find_devices(wanted if wanted == "auto" else list(wanted), os.environ)
+            self._ring = Ring(slots, slot_bytes)
+            self._pool = Pool(
+                engine, list(avatars.values()), devices, self._ring, on_results=self._ring_bell
+            )
+        except (PoolError, ValueError, OSError) as error:
+            self.last_error = f"nothing is rendered: {error}"
+            _log.error(self.last_error)
+
+    def _ring_bell(self) -> None:
+        with contextlib.suppress(OSError):
+            self._wake_write.send(b"!")
+
+    def fileno(self) -> int:
+        """For a selector: readable when the pool has answered."""
+        return self._wake_read.fileno()
+
+    # --- what the studio asks ------------------------------------------------------------------
+
+    def readiness(self, channel: str) -> Readiness:
+        """Whether the next task of a channel can have pictures."""
+        if self._pool is None or channel not in self._channels:
+            return Readiness.NEVER
+        report, needs = self._pool.report(), self._pool.needs()
+        serving = any(s.state in {SlotState.READY, SlotState.BUSY} for s in report.slots)
+        if needs is not None and serving:
+            return Readiness.READY
+        waited = self._now() - self._begun > START_WITHIN_S
+        coming = any(s.state is not SlotState.PARKED for s in report.slots)
+        return Readiness.WAIT if coming and (needs is not None or not waited) else Readiness.NEVER
+
+    def order(self, channel: str, samples: int) -> Message:
+        """What a request to play says of the pictures that will come."""
+        assert self._ring is not None
+        assert self._pool is not None
+        backdrop = self._channels[channel]
+        fps = backdrop.avatar.picture.fps
+        pictures = samples * fps // backdrop.sample_rate + 1
+        needs = self._pool.needs()
+        batch = needs.batch_pictures if needs is not None else 1
+        window = max(batch, int(self._window(channel) * NEXT_SHARE) // batch * batch)
+        preroll = self._tempo.preroll(pictures, fps, self._pool.report().fps, window)
+        lead_ticks = self._tempo.lead_ticks(fps)
+        return {"ring": str(self._ring.path), "lead_ticks": lead_ticks, "preroll_ticks": preroll}
+
+    def holds(self, task_id: str) -> bool:
+        """Whether a task is being rendered, or was, and is not over."""
+        return task_id in self._performances
+
+    def begin(self, channel: str, task_id: str, answer: Message, sound_16k: Path) -> None:
+        """The playout has taken a task: render what it expects."""
+        backdrop = self._channels[channel]
+        fps = backdrop.avatar.picture.fps
+        from_sample = int(answer["from_sample"])
+        part = Part(
+            channel,
+            task_id,
+            backdrop.avatar.name,
+            fps,
+            index=int(answer["index"]),
+            tick=int(answer["tick"]),
+            pictures=int(answer["pictures"]),
+            spoken=int(answer["spoken"]),
+            origin=from_sample * SOUND_RATE_HZ // backdrop.sample_rate,
+        )
+        self.end(task_id)
+        self._epoch += 1
+        sound = np.memmap(sound_16k, np.float32, "r")
+        self._performances[task_id] = Performance(part, self._epoch, sound)
+        self._tempo.begin(task_id, self._now())
+        self.bring_forward()
+
+    def on_place(self, task_id: str, index: int, tick: int) -> None:
+        """The playout shows picture ``index`` of a task at ``tick``."""
+        performance = self._performances.get(task_id)
+        if performance is not None:
+            performance.on_air = True
+            performance.expected_at(index, tick)
+
+    def on_released(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """The playout needs some pictures no more."""
+        refs = [PictureRef(*pair) for pair in pairs]
+        self._take_back([ref for ref in refs if ref in self._shown])
+
+    def end(self, task_id: str) -> None:
+        """A task is over, or begins anew; what the playout still shows of it comes back later."""
+        performance = self._performances.pop(task_id, None)
+        if performance is None or self._pool is None:
+            return
+        self._tempo.end(task_id)
+        self._pool.drop(performance.part.channel, task_id)
+        self._pool.release(performance.close())
+
+    def playout_lost(self) -> None:
+        """Nobody shows anything any more."""
+        for task_id in list(self._performances):
+            self.end(task_id)
+        self._take_back(list(self._shown))
+
+    def bring_forward(self) -> None:
+        """Take the pool's answers, hand pictures to the playout, ask for more."""
+        if self._pool is None:
+            return
+        with contextlib.suppress(BlockingIOError):
+            self._wake_read.recv(4096)
+        for result in self._pool.poll():
+            key, done = result.key, isinstance(result, BatchDone)
+            performance = self._performances.get(key.task_id)
+            if performance is None or performance.epoch != key.epoch:
+                self._pool.release(result.pictures if isinstance(result, BatchDone) else ())
+                continue
+            metrics.BATCHES.labels("done" if done else "lost").inc()
+            self._pool.release(performance.answered(result))
+        for performance in list(self._performances.values()):
+            self._hand_over(performance)
+        needs = self._pool.needs()
+        if needs is not None:
+            self._ask(needs)
+
+    def report(self) -> PoolReport | None:
+        """The pool, for ``/status``."""
+        return self._pool.report() if self._pool is not None else None
+
+    def close(self) -> None:
+        """End the workers and remove the ring."""
+        if self._pool is not None:
+            self._pool.close()
+        if self._ring is not None:
+            self._ring.close()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    # --- the pool's side -----------------------------------------------------------------------
+
+    def _window(self, channel: str) -> int:
+        assert self._ring is not None
+        return self._ring.slots // len(self._channels)
+
+    def _ask(self, needs: EngineNeeds) -> None:
+        """In the order of the tasks: what is on air first, then what comes next."""
+        assert self._pool is not None
+        for performance in self._performances.values():
+            share = 1 - NEXT_SHARE if performance.on_air else NEXT_SHARE
+            window = int(self._window(performance.part.channel) * share)
+            while (batch := performance.next_batch(needs, window)) is not None:
+                if not self._pool.submit(batch):
+                    return
+                performance.submitted(batch, self._now())
+
+    def _hand_over(self, performance: Performance) -> None:
+        part = performance.part
+        for run in performance.leaving(self._now(), self._note_lost):
+            message: Message = {"op": "pictures", "channel": part.channel, "task_id": part.task_id}
+            message |= {"first": run.first}
+            if isinstance(run, Run):
+                self._shown |= dict.fromkeys(run.pictures, part.task_id)
+                message |= {"refs": [[ref.slot, ref.generation] for ref in run.pictures]}
+            else:
+                message |= {"refs": None, "count": run.count}
+            self._announce(message)
+        self._tempo.rendered(part.task_id, performance.rendered - part.index, self._now())
+
+    @staticmethod
+    def _note_lost(gap: Gap) -> None:
+        _log.warning("pictures %d to %d are lost: %s", gap.first, gap.first + gap.count, gap.reason)
+
+    def _take_back(self, refs: list[PictureRef]) -> None:
+        if self._pool is None:
+            return
+        for ref in refs:
+            performance = self._performances.get(self._shown.pop(ref))
+            if performance is not None:
+                performance.released(1)
+        self._pool.release(refs)

@@ -1,0 +1,195 @@
+"""The studio's stage with real workers and a real ring; the test does what the playout does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from broadcaster.settings.model import Channel, Pool, SettingsModel, Video
+from broadcaster.studio.stage import Readiness, Stage
+from gpu_pool.contracts import EngineSpec, PictureFormat, PictureRef
+from gpu_pool.engines.simulated import read_stamp, task_number
+from gpu_pool.ring import MEMORY, PREFIX, RingReader
+
+FPS = 25
+VIDEO = Video(width=192, height=112, fps=FPS)
+FORMAT = PictureFormat(192, 112, FPS)
+SPOKEN, TAIL = 100, 10
+RATE = 48_000
+RAMP = np.linspace(0, 1, SPOKEN * 640, dtype=np.float32)
+"""A sound whose loudness tells the moment."""
+
+
+class Air:
+    """Takes what the stage announces, and gives pictures back as a playout does."""
+
+    def __init__(self, folder: Path, engine: dict[str, Any], devices: tuple[str, ...]) -> None:
+        self.messages: list[dict[str, Any]] = []
+        settings = SettingsModel(channels=(Channel(video=VIDEO),), pool=Pool(devices=devices))
+        spec = EngineSpec("simulated", engine)
+        self.stage = Stage(settings, self.messages.append, time.monotonic, spec)
+        self.sound = folder / "sound.f32"
+        RAMP.tofile(self.sound)
+        self.stamps: dict[int, Any] = {}
+        self.lost: set[int] = set()
+        self.given_back = 0
+
+    def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline
+            self.stage.bring_forward()
+            self.look()
+            time.sleep(0.005)
+
+    def order(self, task: str, tick: int = 1000, index: int = 0, from_sample: int = 0) -> None:
+        samples = SPOKEN * RATE // FPS - from_sample
+        asked = self.stage.order("main", samples)
+        assert set(asked) == {"ring", "lead_ticks", "preroll_ticks"}
+        self.reader = RingReader(Path(asked["ring"]))
+        spoken = SPOKEN - from_sample * FPS // RATE
+        answer = {"tick": tick, "index": index, "from_sample": from_sample}
+        answer |= {"spoken": spoken, "pictures": spoken + TAIL}
+        self.stage.begin("main", task, answer, self.sound)
+
+    def look(self, give_back: bool = True) -> None:
+        for message in self.messages:
+            if message["refs"] is None:
+                self.lost |= set(range(message["first"], message["first"] + message["count"]))
+                continue
+            for offset, pair in enumerate(message["refs"]):
+                index, ref = message["first"] + offset, PictureRef(*pair)
+                assert index not in self.stamps, "a picture came twice"
+                picture = self.reader.picture(ref, FORMAT)
+                assert picture is not None
+                self.stamps[index] = read_stamp(picture)
+            if give_back:
+                self.stage.on_released([tuple(pair) for pair in message["refs"]])
+                self.given_back += len(message["refs"])
+        self.messages.clear()
+
+    @property
+    def free(self) -> int:
+        report = self.stage.report()
+        assert report is not None
+        return report.free_pictures
+
+
+@contextmanager
+def on_stage(
+    folder: Path, engine: dict[str, Any] | None = None, devices: tuple[str, ...] = ("cpu",)
+) -> Iterator[Air]:
+    before = set(MEMORY.glob(f"{PREFIX}*"))
+    air = Air(folder, engine or {}, devices)
+    try:
+        air.until(lambda: air.stage.readiness("main") is Readiness.READY)
+        yield air
+    finally:
+        air.stage.close()
+    assert set(MEMORY.glob(f"{PREFIX}*")) <= before
+
+
+def test_every_picture_is_rendered_for_its_tick_and_the_ring_is_empty_afterwards(
+    tmp_path: Path,
+) -> None:
+    with on_stage(tmp_path) as air:
+        slots = air.free
+        air.order("a")
+        air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
+        for index, stamp in air.stamps.items():
+            assert (stamp.task, stamp.picture) == (task_number("a"), index)
+            assert stamp.tick == 1000 + index
+        air.stage.end("a")
+        air.until(lambda: air.free == slots)
+
+
+def test_a_task_that_is_not_on_air_holds_a_third_of_the_ring_at_most(tmp_path: Path) -> None:
+    with on_stage(tmp_path) as air:
+        air.order("a")
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            air.stage.bring_forward()
+            time.sleep(0.01)
+        told = sum(len(message["refs"]) for message in air.messages)
+        assert 8 <= told <= 75 // 3
+        air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
+
+
+def test_pictures_follow_the_air_when_a_task_begins_later_than_expected(tmp_path: Path) -> None:
+    with on_stage(tmp_path, {"picture_s": 0.005}) as air:
+        air.order("a")
+        air.until(lambda: len(air.stamps) >= 8)
+        air.stage.on_place("a", 0, 1007)
+        air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
+        assert air.stamps[0].tick == 1000
+        assert all(air.stamps[index].tick == 1007 + index for index in range(60, SPOKEN + TAIL))
+
+
+def test_a_task_that_is_resumed_hears_the_sound_of_its_place(tmp_path: Path) -> None:
+    with on_stage(tmp_path) as air:
+        air.order("a", from_sample=50 * RATE // FPS)
+        air.until(lambda: len(air.stamps) == 50 + TAIL)
+        for index in (0, 20, 49):
+            own = RAMP[(50 + index) * 640 : (51 + index) * 640]
+            assert air.stamps[index].loudness == pytest.approx(own.mean() * 1e6, rel=1e-3)
+
+
+@pytest.mark.parametrize("picture", [0, 51, SPOKEN + TAIL - 1])
+def test_a_worker_that_dies_is_not_noticed_in_the_pictures(tmp_path: Path, picture: int) -> None:
+    fault = {"fault": "kill", "picture": picture, "times": 1, "marks": str(tmp_path)}
+    with on_stage(tmp_path, {"faults": [fault]}) as air:
+        air.order("a")
+        air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
+        assert air.lost == set()
+
+
+def test_a_batch_that_kills_every_worker_is_lost_and_the_others_come(tmp_path: Path) -> None:
+    fault = {"fault": "kill", "picture": 42}
+    with on_stage(tmp_path, {"faults": [fault]}, ("cpu", "cpu")) as air:
+        air.order("a")
+        air.until(lambda: len(air.stamps) + len(air.lost) == SPOKEN + TAIL)
+        assert 42 in air.lost
+        assert len(air.lost) <= 8
+        slots = air.free
+        assert slots > 0
+
+
+def test_a_playout_that_is_lost_leaves_no_picture_behind(tmp_path: Path) -> None:
+    with on_stage(tmp_path) as air:
+        slots = air.free
+        air.order("a")
+        air.until(lambda: len(air.stamps) >= 8)
+        air.look(give_back=False)
+        air.stage.playout_lost()
+        assert not air.stage.holds("a")
+        air.until(lambda: air.free == slots)
+
+
+def test_a_channel_without_a_presenter_never_has_pictures(tmp_path: Path) -> None:
+    settings = SettingsModel(channels=(Channel(video=VIDEO, avatar="none"),))
+    stage = Stage(settings, lambda _: None, time.monotonic)
+    assert stage.readiness("main") is Readiness.NEVER
+    assert stage.report() is None
+    stage.close()
+
+
+def test_workers_that_cannot_load_leave_tasks_to_the_idle_picture(tmp_path: Path) -> None:
+    settings = SettingsModel(channels=(Channel(video=VIDEO),), pool=Pool(devices=("cpu",)))
+    fault = {"fault": "exit", "picture": -1}
+    stage = Stage(
+        settings, lambda _: None, time.monotonic, EngineSpec("simulated", {"faults": [fault]})
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while stage.readiness("main") is Readiness.WAIT:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert stage.readiness("main") is Readiness.NEVER
+    finally:
+        stage.close()

@@ -1,0 +1,153 @@
+"""Workers for the pool's dispatcher that exist in virtual time only, and batches to give them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpu_pool.contracts import Batch, BatchDone, BatchKey, BatchLost, BatchResult, PictureRef
+from gpu_pool.credits import Credits
+from gpu_pool.dispatch import Abandon, Dispatcher, Dump, Kill, Order, Send, Start
+from gpu_pool.limits import Limits
+
+SILENCE = np.zeros(0, np.float32)
+
+
+def batch(
+    first: int = 0,
+    count: int = 4,
+    *,
+    task: str = "a",
+    epoch: int = 0,
+    channel: str = "main",
+    needed_by: float = float("inf"),
+) -> Batch:
+    key = BatchKey(channel, task, epoch, first)
+    return Batch(key, count, "presenter", first, SILENCE, needed_by)
+
+
+class World:
+    """A dispatcher whose orders are carried out by nobody but the test.
+
+    Args:
+        devices: one slot each.
+        pictures: of the ring.
+        limits: of the pool.
+    """
+
+    def __init__(
+        self, devices: int = 2, pictures: int = 64, limits: Limits | None = None, start: float = 1e4
+    ) -> None:
+        self.now = start
+        self.limits = limits or Limits()
+        self.credits = Credits(pictures)
+        self.dispatcher = Dispatcher(["cpu"] * devices, self.credits, self.limits, start)
+        self.running: set[int] = set()
+        self.loaded: set[int] = set()
+        self.flying: dict[int, Send] = {}
+        self.condemned: set[int] = set()
+        self.orders: list[Order] = []
+        self.results: list[BatchResult] = []
+
+    def step(self, seconds: float = 0.0) -> list[Order]:
+        """Time passes, then the dispatcher decides; what it orders is checked for sense."""
+        self.now += seconds
+        orders = self.dispatcher.decide(self.now)
+        for order in orders:
+            self._check(order)
+        self.orders += orders
+        self.results += self.dispatcher.take_results()
+        return orders
+
+    def wait(self) -> list[Order]:
+        """To the next moment at which something is due."""
+        due = self.dispatcher.next_due()
+        assert due is not None
+        return self.step(max(0.0, due - self.now))
+
+    def beat(self) -> None:
+        """Every worker that is not condemned gives a sign of life."""
+        for slot in self.running - self.condemned:
+            self.dispatcher.slots[slot].heard(self.now)
+
+    def load(self, *slots: int, picture_s: float = 0.01) -> list[Order]:
+        """Workers become ready; all of them unless named."""
+        for slot in slots or sorted(self.running - self.loaded):
+            self.loaded.add(slot)
+            self.dispatcher.slots[slot].ready(picture_s * 4, 4, self.now)
+        return self.step()
+
+    def submit(self, *batches: Batch) -> list[Order]:
+        for each in batches:
+            assert self.dispatcher.ledger.add(each)
+        return self.step()
+
+    def finish(self, slot: int, after_s: float = 0.04) -> list[Order]:
+        """A worker is through with its batch."""
+        self.now += after_s
+        self.beat()
+        order = self.flying.pop(slot)
+        self.dispatcher.done(slot, order.serial, after_s, self.now)
+        return self.step()
+
+    def die(self, slot: int, how: str = "killed by SIGKILL") -> list[Order]:
+        self.flying.pop(slot, None)
+        for group in (self.running, self.loaded, self.condemned):
+            group.discard(slot)
+        self.dispatcher.ended(slot, how, True, self.now)
+        return self.step()
+
+    def hang(self, slot: int) -> None:
+        """A worker gives no sign of life until it is judged; the others do."""
+        while slot not in self.condemned:
+            self.now += 0.5
+            for other in self.running - self.condemned - {slot}:
+                self.dispatcher.slots[other].heard(self.now)
+            self.step()
+
+    def revive(self, slot: int) -> None:
+        """Wait until a slot is started again, and load it; the others are well meanwhile."""
+        while slot not in self.running:
+            self.wait()
+            self.beat()
+        self.load(slot)
+
+    def release(self, pictures: tuple[PictureRef, ...]) -> None:
+        self.credits.release(pictures)
+
+    def release_all(self) -> None:
+        """The playout has shown everything."""
+        for result in self.results:
+            if isinstance(result, BatchDone):
+                self.release(result.pictures)
+
+    @property
+    def done(self) -> list[int]:
+        return [r.key.first for r in self.results if isinstance(r, BatchDone)]
+
+    @property
+    def lost(self) -> list[int]:
+        return [r.key.first for r in self.results if isinstance(r, BatchLost)]
+
+    def sent_to(self) -> dict[int, int]:
+        """Slot -> first picture of the batch that its worker has."""
+        return {slot: order.batch.key.first for slot, order in self.flying.items()}
+
+    def _check(self, order: Order) -> None:
+        slot = order.slot
+        if isinstance(order, Start):
+            assert slot not in self.running, "started twice"
+            self.running.add(slot)
+        elif isinstance(order, Send):
+            assert slot in self.loaded - self.condemned, "a batch for a worker that is not ready"
+            assert slot not in self.flying, "two batches for one worker"
+            taken = {ref.slot for other in self.flying.values() for ref in other.pictures}
+            assert not taken & {ref.slot for ref in order.pictures}, "two write into one picture"
+            assert len(order.pictures) == order.batch.count
+            self.flying[slot] = order
+        elif isinstance(order, Dump):
+            assert slot in self.running - self.condemned, "condemned twice"
+            self.condemned.add(slot)
+        elif isinstance(order, Kill):
+            assert slot in self.running, "kills who is gone"
+        elif isinstance(order, Abandon):
+            assert self.flying[slot].serial == order.serial
