@@ -32,6 +32,29 @@ MIXER_SOURCE = Gauge(
 BATCHES = Counter(
     "broadcaster_pool_batches_total", "batches of pictures, by outcome (done, lost)", ["outcome"]
 )
+BATCH_SECONDS = Histogram(
+    "broadcaster_pool_batch_seconds",
+    "time a worker took for a batch of pictures",
+    buckets=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12),
+)
+WORKERS = Gauge(
+    "broadcaster_pool_workers", "workers in a state", ["state"], multiprocess_mode="livemostrecent"
+)
+WORKER_DEATHS = Counter(
+    "broadcaster_pool_worker_deaths_total", "workers that ended, by reason", ["worker", "reason"]
+)
+FINAL_FPS = Gauge(
+    "broadcaster_final_fps",
+    "pictures per second at which the newest batch of a channel was rendered",
+    ["channel"],
+    multiprocess_mode="livemostrecent",
+)
+FIRST_FRAME_MS = Histogram(
+    "broadcaster_first_frame_ms",
+    "from accepting a task to its first picture on air; tasks that waited for others included",
+    ["channel"],
+    buckets=(200, 300, 400, 500, 600, 800, 1000, 1500, 2000, 5000, 20000, 60000),
+)
 UNDERRUNS = Counter("broadcaster_underruns_total", "times a task ran dry on air", ["channel"])
 PUSH_RESTARTS = Counter(
     "broadcaster_push_restarts_total",

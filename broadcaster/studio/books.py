@@ -10,8 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from broadcaster.clock import wall_time_s
 from broadcaster.errors import StoreError, TaskConflict, TaskNotFound
-from broadcaster.metrics import TASK_SECONDS, TASKS
+from broadcaster.metrics import QUEUE_SECONDS, TASK_SECONDS, TASKS
 from broadcaster.store import Task, TaskState, TaskStore
 from broadcaster.store.task import ACTIVE_STATES
 
@@ -25,7 +26,7 @@ class Books:
     def __init__(self, store: TaskStore) -> None:
         self._store = store
         self._unwritten: deque[Callable[[], object]] = deque(maxlen=UNWRITTEN_AT_MOST)
-        self._entered: dict[str, float] = {}
+        self._phases: dict[str, tuple[str, float]] = {}
         self.last_error = ""
 
     @property
@@ -46,25 +47,36 @@ class Books:
             taken = self._store.move(task.id, {TaskState.QUEUED}, TaskState.PREPARING)
         except TaskConflict:
             return None  # cancelled this very moment; the next pass looks again
-        self._phase(task.id, "")
+        if not task.samples:
+            QUEUE_SECONDS.labels(channel).observe(max(0.0, wall_time_s() - task.created_s))
+        self._phase(task.id, "preparing")
         return taken
 
-    def prepared(self, task_id: str, samples: int) -> None:
-        """The sound is decoded."""
-        self._phase(task_id, "preparing")
-        self._move(task_id, TaskState.BUFFERING, samples=samples)
+    def came_before(self, task_id: str, task: Task) -> bool:
+        """Whether the one was accepted before the other; True when the store does not say."""
+        try:
+            return self._store.get(task_id).place < task.place
+        except StoreError:
+            return True
+
+    def prepared(self, task_id: str, samples: int, gain_db: float) -> None:
+        """The sound is spoken and decoded."""
+        self._phase(task_id, "buffering")
+        self._move(task_id, TaskState.BUFFERING, samples=samples, gain_db=gain_db)
 
     def on_air(self, task_id: str) -> None:
         """The first sample is out."""
-        self._phase(task_id, "buffering")
+        self._phase(task_id, "on_air")
         self._move(task_id, TaskState.ON_AIR)
 
     def off_air(self, task_id: str) -> None:
         """The playout was lost in mid-task."""
+        self._phase(task_id, "buffering")
         self._move(task_id, TaskState.BUFFERING)
 
     def put_back(self, task_id: str) -> None:
         """Queue a task again, its progress kept."""
+        self._phase(task_id, "")
         self._move(task_id, TaskState.QUEUED)
 
     def journal(self, task_id: str, played_samples: int) -> None:
@@ -73,8 +85,7 @@ class Books:
 
     def end(self, task_id: str, channel: str, state: TaskState, why: str = "") -> None:
         """A task is over; ``why`` is an error for failed ones, a reason for cancelled ones."""
-        self._phase(task_id, "on_air")
-        self._entered.pop(task_id, None)
+        self._phase(task_id, "")
         column = "error" if state is TaskState.FAILED else "reason"
 
         def write() -> None:
@@ -97,16 +108,18 @@ class Books:
             self._unwritten.popleft()
         self.last_error = ""
 
-    def _move(self, task_id: str, state: TaskState, **changes: int | str) -> None:
+    def _move(self, task_id: str, state: TaskState, **changes: int | float | str) -> None:
         self._write(lambda: self._store.move(task_id, ACTIVE_STATES, state, **changes))
 
     def _write(self, write: Callable[[], object]) -> None:
         self._unwritten.append(write)
         self.settle()
 
-    def _phase(self, task_id: str, ended_phase: str) -> None:
+    def _phase(self, task_id: str, entered: str) -> None:
+        """The phase of a task ends and ``entered`` begins; empty for none."""
         now = time.monotonic()
-        begun = self._entered.get(task_id)
-        if begun is not None and ended_phase:
-            TASK_SECONDS.labels(ended_phase).observe(now - begun)
-        self._entered[task_id] = now
+        phase, since = self._phases.pop(task_id, ("", now))
+        if phase:
+            TASK_SECONDS.labels(phase).observe(now - since)
+        if entered:
+            self._phases[task_id] = entered, now

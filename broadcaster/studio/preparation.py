@@ -1,13 +1,14 @@
-"""Decoding the sound of taken tasks, beside the studio's loop.
+"""Speaking texts and decoding sound of taken tasks, beside the studio's loop.
 
-One thread per task in preparation (one per channel at most); results come back through a queue
-and a wake-up socket.
+Few threads that live as long as the studio (a child dies with the thread that started it, and a
+voice is worth keeping); results come back through a queue and a wake-up socket.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
 import socket
 import threading
@@ -15,10 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broadcaster.errors import SourceError, StoreFull
-from broadcaster.speech.decode import SAMPLE_BYTES, DecodeSettings, decode_upload
+from broadcaster.speech.decode import DecodeSettings, decode_upload
+from broadcaster.speech.sound_files import SoundFiles
+from broadcaster.speech.speaking import Speaker
 
 AT_ONCE = 2
-"""Decoding children at the same time: ten channels must not crowd out the playout."""
+"""Preparations at the same time: ten channels must not crowd out the playout."""
+
+NICE = 10
+"""Preparing gives way to the playout, as its children do."""
 
 log = logging.getLogger(__name__)
 
@@ -30,40 +36,61 @@ class Prepared:
     channel: str
     task_id: str
     samples: int = 0
+    gain_db: float = 0.0
     error: str = ""
     full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What to decode; ``samples`` > 0 when the store knows the sound to be decoded already."""
+    """What to prepare.
+
+    Attributes:
+        channel: the task's.
+        task_id: the task.
+        upload: what the client sent; not read for a text.
+        files: what is made of it.
+        phonemes: where the phoneme times of a text go.
+        sample_rate: of the channel, in Hz.
+        text: to be spoken; empty where sound was uploaded.
+        voice: who speaks it.
+        samples: > 0 when the store knows the sound to be prepared already.
+        gain_db: from an earlier preparation; None when there was none.
+    """
 
     channel: str
     task_id: str
     upload: Path
-    sound: Path
+    files: SoundFiles
+    phonemes: Path
     sample_rate: int
-    samples: int
+    text: str = ""
+    voice: str = ""
+    samples: int = 0
+    gain_db: float | None = None
 
 
 class Preparer:
-    """Starts preparations and hands out what they became."""
+    """Takes preparations and hands out what they became."""
 
     def __init__(self, settings: DecodeSettings) -> None:
         self._settings = settings
+        self._wanted: queue.SimpleQueue[Preparation] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[Prepared] = queue.SimpleQueue()
-        self._slots = threading.Semaphore(AT_ONCE)
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
+        for number in range(AT_ONCE):
+            # Daemons, so that an ending studio waits for none (children die with it).
+            threading.Thread(target=self._run, daemon=True, name=f"prepare-{number}").start()
 
     def fileno(self) -> int:
         """For a selector: readable when something is ready."""
         return self._wake_read.fileno()
 
     def start(self, work: Preparation) -> None:
-        """Begin; daemon threads, so that an ending studio waits for none (children die with it)."""
-        threading.Thread(target=self._run, args=(work,), daemon=True, name="prepare").start()
+        """Begin as soon as a thread is free."""
+        self._wanted.put(work)
 
     def take(self) -> list[Prepared]:
         """What became ready."""
@@ -80,29 +107,38 @@ class Preparer:
         self._wake_read.close()
         self._wake_write.close()
 
-    def _run(self, work: Preparation) -> None:
-        with self._slots:
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        speaker = Speaker()
+        while True:
+            work = self._wanted.get()
             try:
-                prepared = prepare(work, self._settings)
-            except (ValueError, RuntimeError) as error:
+                prepared = prepare(work, self._settings, speaker)
+            except Exception as error:
                 log.exception("preparing task %s failed", work.task_id)
                 prepared = Prepared(work.channel, work.task_id, error=f"not prepared: {error!r}")
             self._ready.put(prepared)
-        with contextlib.suppress(OSError):
-            self._wake_write.send(b"!")
+            with contextlib.suppress(OSError):
+                self._wake_write.send(b"!")
 
 
-def prepare(work: Preparation, settings: DecodeSettings) -> Prepared:
-    """Decode, unless the sound of an earlier life of the studio is there and whole."""
+def prepare(work: Preparation, settings: DecodeSettings, speaker: Speaker) -> Prepared:
+    """Speak and decode, unless the sound of an earlier life of the studio is there and whole."""
+    channel, task_id = work.channel, work.task_id
+    if work.samples and work.files.holds(work.samples, work.sample_rate):
+        return Prepared(channel, task_id, work.samples, work.gain_db or 0.0)
+    spoken = work.files.sound.with_name("spoken.wav")
     try:
-        if work.samples and work.sound.stat().st_size == work.samples * SAMPLE_BYTES:
-            return Prepared(work.channel, work.task_id, work.samples)
-    except FileNotFoundError:
-        pass
-    try:
-        samples = decode_upload(work.upload, work.sound, work.sample_rate, settings)
+        if work.text:
+            speaker.speak(work.text, work.voice, spoken, work.phonemes)
+        source = spoken if work.text else work.upload
+        made = decode_upload(source, work.files, work.sample_rate, settings, work.gain_db)
     except SourceError as error:
-        return Prepared(work.channel, work.task_id, error=str(error))
+        return Prepared(channel, task_id, error=str(error))
     except (StoreFull, OSError) as error:
-        return Prepared(work.channel, work.task_id, error=str(error), full=True)
-    return Prepared(work.channel, work.task_id, samples)
+        return Prepared(channel, task_id, error=str(error), full=True)
+    finally:
+        with contextlib.suppress(OSError):
+            spoken.unlink(missing_ok=True)
+    return Prepared(channel, task_id, made.samples, made.gain_db)

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 import idle_media
-from broadcaster import metrics
+from broadcaster.condition import Condition
 from broadcaster.settings.model import SettingsModel
 from broadcaster.studio.performance import Part, Performance
+from broadcaster.studio.pool_gauges import PoolGauges
 from broadcaster.studio.tempo import Tempo
 from broadcaster.wire import Message
 from gpu_pool.contracts import (
@@ -122,6 +123,7 @@ class Stage:
         """Pictures that the playout has, and the task they belong to."""
         self._epoch = 0
         self._tempo = Tempo()
+        self._gauges = PoolGauges()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
@@ -244,12 +246,12 @@ class Stage:
         with contextlib.suppress(BlockingIOError):
             self._wake_read.recv(4096)
         for result in self._pool.poll():
-            key, done = result.key, isinstance(result, BatchDone)
+            key = result.key
+            self._gauges.answered(result)
             performance = self._performances.get(key.task_id)
             if performance is None or performance.epoch != key.epoch:
                 self._pool.release(result.pictures if isinstance(result, BatchDone) else ())
                 continue
-            metrics.BATCHES.labels("done" if done else "lost").inc()
             self._pool.release(performance.answered(result))
         for performance in list(self._performances.values()):
             self._hand_over(performance)
@@ -260,6 +262,10 @@ class Stage:
     def report(self) -> PoolReport | None:
         """The pool, for ``/status``."""
         return self._pool.report() if self._pool is not None else None
+
+    def conditions(self) -> list[Condition]:
+        """The workers, for ``/status``."""
+        return self._gauges.conditions(self.report(), self.last_error, self._begun)
 
     def close(self) -> None:
         """End the workers and remove the ring."""

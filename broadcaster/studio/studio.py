@@ -13,9 +13,10 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from broadcaster.clock import Clock
-from broadcaster.errors import StoreError
+from broadcaster.clock import Clock, wall_time_s
+from broadcaster.errors import StoreError, TaskNotFound
 from broadcaster.formats import TASK_ENDINGS
+from broadcaster.metrics import FIRST_FRAME_MS
 from broadcaster.paths import StatePaths
 from broadcaster.settings.model import SettingsModel
 from broadcaster.speech.decode import DecodeSettings
@@ -99,7 +100,8 @@ class Studio:
         with contextlib.suppress(StoreError):
             self._advance()
         self._keep_house()
-        self._report.write(self._desk.refresh_conditions())
+        conditions = self._desk.refresh_conditions()
+        self._report.write((*conditions, *self._stage.conditions()))
 
     def close(self) -> None:
         """Release everything; running preparations end with the process."""
@@ -138,7 +140,16 @@ class Studio:
             self._stage.on_place(event.task_id, event.index, event.tick)
         if event.kind in TASK_ENDINGS:
             self._forget_pictures(event.task_id)
+        if event.kind == "started":
+            self._note_first_picture(event)
         self._desk.on_event(event)
+
+    def _note_first_picture(self, event: Event) -> None:
+        with contextlib.suppress(StoreError, TaskNotFound):
+            task = self._books.store.get(event.task_id)
+            if task.started_s is None:
+                waited_ms = (wall_time_s() - task.created_s) * 1000
+                FIRST_FRAME_MS.labels(event.channel).observe(max(0.0, waited_ms))
 
     def _forget_pictures(self, task_id: str) -> None:
         self._stage.end(task_id)

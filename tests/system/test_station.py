@@ -32,9 +32,10 @@ RATE = 48000
 def station() -> Iterator[Station]:
     dead = f"rtmp://127.0.0.1:{free_port()}/live/{KEY}"
     # No beeps: under a fade they would sound together with the speech that is compared.
-    quiet = "idle: {card_sound: false}"
+    quiet = "avatar: none, idle: {card_sound: false}"
     made = Station(
         f"channels: [{{name: main, {quiet}, destinations: [{{name: dead, url: '{dead}'}}]}}]\n"
+        "speech: {normalise: false}\n"
     )
     try:
         made.start()
