@@ -225,7 +225,7 @@ function destinationRow(destination) {
 
 function taskRow(task) {
   const row = document.createElement("li");
-  const name = make("span", "name", task.file_name || task.task_id.slice(0, 8));
+  const name = make("span", "name", task.text || task.file_name || task.task_id.slice(0, 8));
   name.title = name.textContent;
   row.append(name, make("span", `state ${TASK_STATES[task.state] ?? ""}`, task.state.replace("_", " ")));
   if (["queued", "preparing", "buffering", "on_air"].includes(task.state)) {
@@ -305,10 +305,13 @@ async function send(url, method, body) {
   }
 }
 
+// A chosen file is what will be said; the text waits until it is taken away.
 function showFile() {
   const file = $("file").files[0];
-  $("file-name").textContent = file ? file.name : "Choose a sound file";
+  $("file-name").textContent = file ? file.name : "… or choose a sound file";
   $("file-name").parentElement.classList.toggle("filled", Boolean(file));
+  $("text").disabled = Boolean(file);
+  $("no-file").hidden = !file;
 }
 
 $("file").addEventListener("change", showFile);
@@ -318,7 +321,16 @@ for (const [event, over] of [["dragenter", true], ["dragleave", false], ["drop",
 
 $("speak").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const body = new FormData($("speak"));
+  const body = new FormData();
+  const [file] = $("file").files;
+  const text = $("text").value.trim();
+  if (!file && !text) {
+    say("Write something, or choose a sound file.", true);
+    $("text").focus();
+    return;
+  }
+  if (file) body.append("audio_file", file);
+  else body.append("text", text);
   body.append("channel", $("channel").value);
   const button = $("speak").querySelector("[type=submit]");
   button.disabled = true;
@@ -327,6 +339,16 @@ $("speak").addEventListener("submit", async (event) => {
     showFile();
   }
   button.disabled = false;
+});
+
+$("no-file").addEventListener("click", () => {
+  $("file").value = "";
+  showFile();
+  $("text").focus();
+});
+
+$("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("speak").requestSubmit();
 });
 
 $("stop").addEventListener("click", () => {
