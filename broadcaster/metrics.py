@@ -43,6 +43,11 @@ WORKERS = Gauge(
 WORKER_DEATHS = Counter(
     "broadcaster_pool_worker_deaths_total", "workers that ended, by reason", ["worker", "reason"]
 )
+FREE_PICTURES = Gauge(
+    "broadcaster_pool_free_pictures",
+    "pictures that the ring has room for; all of it while nobody speaks",
+    multiprocess_mode="livemostrecent",
+)
 FINAL_FPS = Gauge(
     "broadcaster_final_fps",
     "pictures per second at which the newest batch of a channel was rendered",

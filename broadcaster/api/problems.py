@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from broadcaster.errors import (
     MediaError,
+    SpeechError,
     StoreError,
     StoreFull,
     TaskConflict,
@@ -61,6 +62,10 @@ def _install_ours(app: Flask) -> None:
     @app.errorhandler(MediaError)
     def _media(error: MediaError) -> Response:
         return problem(413 if isinstance(error, MediaTooLongError) else 422, str(error))
+
+    @app.errorhandler(SpeechError)
+    def _speech(error: SpeechError) -> Response:
+        return problem(422, str(error))
 
     @app.errorhandler(DecoderMissingError)
     def _decoder(error: DecoderMissingError) -> Response:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
+from broadcaster.api.accept import Accepted, accept, require_channel, standing
 from broadcaster.api.problems import Refusal
 from broadcaster.api.station import StationView, station_view
-from broadcaster.api.upload import SpoolingRequest, receive, refuse_early
+from broadcaster.api.upload import JSON, SpoolingRequest, arriving, json_object, refuse_early
+from broadcaster.api.wishes import read_key
 from broadcaster.metrics import TASKS
-from broadcaster.speech.decode import probe_upload
 from broadcaster.store import Task, TaskState
 from broadcaster.store.tasks import MAX_LISTED
 from broadcaster.studio.doorbell import ring
@@ -29,18 +31,43 @@ tasks = Blueprint("tasks", __name__)
 def generate_video() -> tuple[Response, int, dict[str, str]]:
     """Accept a request to speak; it is on the disk when the answer leaves."""
     view = station_view()
-    arriving = cast(SpoolingRequest, request)
-    refuse_early(view, arriving)
+    speaking = cast(SpoolingRequest, request)
+    key = read_key(request.headers.get("Idempotency-Key", ""))
+    refuse_early(view, speaking, known=view.store.accepted_before(key) is not None)
     try:
         with _reading_a_body(view):
-            task = _accept(view, arriving)
+            accepted = accept(view, speaking, key)
     finally:
-        for each in arriving.incoming:
+        for each in speaking.incoming:
             each.discard()
     ring(view.paths.doorbell)
-    location = url_for("tasks.show_task", task_id=task.id)
-    body = jsonify(status="processing_started", task_id=task.id, channel=task.channel)
-    return body, 202, {"Location": location}
+    return _accepted(view, accepted)
+
+
+def _accepted(view: StationView, accepted: Accepted) -> tuple[Response, int, dict[str, str]]:
+    task = accepted.task
+    stands = standing(task, view.store.active(task.channel))
+    headers = {"Location": url_for("tasks.show_task", task_id=task.id)}
+    if accepted.again:
+        headers["Idempotency-Replayed"] = "true"
+    status = 202
+    if _prefers_200():
+        status = 200
+        headers["Preference-Applied"] = "status=200"
+    body = jsonify(
+        status="processing_started",
+        task_id=task.id,
+        channel=task.channel,
+        position=stands.position or 0,
+        eta_seconds=stands.eta_s or 0.0,
+    )
+    return body, status, headers
+
+
+def _prefers_200() -> bool:
+    """``Prefer: status=200`` (RFC 7240), for clients of the service this one replaces."""
+    wishes = ",".join(request.headers.getlist("Prefer")).replace(";", ",").split(",")
+    return any(wish.replace(" ", "").replace('"', "").lower() == "status=200" for wish in wishes)
 
 
 @tasks.get("/tasks")
@@ -50,14 +77,18 @@ def list_tasks() -> Response:
     channel = request.args.get("channel")
     view = station_view()
     if channel is not None:
-        _require_channel(view, channel)
-    return jsonify(tasks=[task_json(task) for task in view.store.recent(limit, channel)])
+        require_channel(view, channel)
+    listed = view.store.recent(limit, channel)
+    active = {name: view.store.active(name) for name in {task.channel for task in listed}}
+    return jsonify(tasks=[task_json(task, active[task.channel]) for task in listed])
 
 
 @tasks.get("/tasks/<task_id>")
 def show_task(task_id: str) -> Response:
     """One task."""
-    return jsonify(task_json(station_view().store.get(task_id)))
+    view = station_view()
+    task = view.store.get(task_id)
+    return jsonify(task_json(task, view.store.active(task.channel)))
 
 
 @tasks.delete("/tasks/<task_id>")
@@ -73,7 +104,7 @@ def cancel_task(task_id: str) -> Response:
         with contextlib.suppress(OSError, ValueError):
             interrupt = {"op": "interrupt", "channel": task.channel, "task_id": task_id}
             view.ask_playout(interrupt)
-    return jsonify(task_json(task))
+    return jsonify(task_json(task, []))
 
 
 @tasks.post("/interrupt")
@@ -83,10 +114,9 @@ def interrupt() -> Response:
     if (request.content_length or 0) > SMALL_BODY_BYTES:
         raise Refusal(413, "The request is too large.")
     request.max_content_length = SMALL_BODY_BYTES
-    with _reading_a_body(view):
-        body = request.get_json(silent=True)
-        fields = body if isinstance(body, dict) else request.form
-    channel = _require_channel(view, fields.get("channel"))
+    with _reading_a_body(view), arriving():
+        fields = _interrupt_fields()
+    channel = require_channel(view, fields.get("channel"))
     try:
         answer = view.ask_playout({"op": "interrupt", "channel": channel})
     except (OSError, ValueError) as error:
@@ -97,25 +127,46 @@ def interrupt() -> Response:
     return jsonify(status="interrupted" if task_id else "nothing_on_air", task_id=task_id)
 
 
-def task_json(task: Task) -> dict[str, Any]:
-    """A task as clients see it; times are ISO 8601 in UTC, lengths seconds."""
+def task_json(task: Task, active: list[Task]) -> dict[str, Any]:
+    """A task as clients see it; times are ISO 8601 in UTC, lengths seconds.
+
+    Args:
+        task: the task.
+        active: the tasks of its channel that have not ended, for its place among them.
+    """
     known = task.samples > 0
+    stands = standing(task, active)
     return {
         "task_id": task.id,
         "state": task.state.value,
         "channel": task.channel,
         "priority": task.priority,
+        "interrupt": task.interrupts,
         "file_name": task.source_name,
+        "text": task.text or None,
+        "voice": task.voice or None,
+        "options": json.loads(task.options),
+        "position": stands.position,
+        "eta_seconds": stands.eta_s,
         "duration_s": round(task.samples / task.sample_rate, 3) if known else None,
         "played_s": round(task.played_samples / task.sample_rate, 3),
         "progress": round(min(1.0, task.played_samples / task.samples), 3) if known else 0.0,
+        "gain_db": task.gain_db,
         "error": task.error or None,
-        "reason": task.reason or None,
+        "reason": task.reason or task.error or None,
         "created_at": _iso(task.created_s),
         "updated_at": _iso(task.updated_s),
         "started_at": _iso(task.started_s),
         "ended_at": _iso(task.ended_s),
     }
+
+
+def _interrupt_fields() -> dict[str, Any]:
+    """The channel may come as JSON or as a form, or not at all."""
+    if request.mimetype != JSON:
+        return request.form.to_dict()
+    data = request.get_data(cache=False)
+    return json_object(data) if data.strip() else {}
 
 
 @contextlib.contextmanager
@@ -127,23 +178,6 @@ def _reading_a_body(view: StationView) -> Iterator[None]:
         yield
     finally:
         view.uploads.release()
-
-
-def _accept(view: StationView, arriving: SpoolingRequest) -> Task:
-    incoming, shown_name = receive(view, arriving)
-    channel = _require_channel(view, arriving.form.get("channel"))
-    probe_upload(incoming.path, view.decoding)
-    rate = view.channels[channel].audio.sample_rate
-    return view.store.accept(Task(incoming.task_id, channel, shown_name, rate), incoming)
-
-
-def _require_channel(view: StationView, name: object) -> str:
-    """The named channel, or the first one when none is named."""
-    if name is None or name == "":
-        return next(iter(view.channels))
-    if not isinstance(name, str) or name not in view.channels:
-        raise Refusal(422, f"No such channel; there is {', '.join(view.channels)}.")
-    return name
 
 
 def _limit(text: str) -> int:

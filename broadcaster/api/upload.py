@@ -1,11 +1,15 @@
-"""Receiving an upload: straight into the spool, never through memory or a shared temporary folder.
+"""Receiving a request to speak: sound straight into the spool, never through memory.
 
 What a client calls its file never reaches a path.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import IO
 
 from flask import Request
@@ -20,6 +24,9 @@ from broadcaster.store.spool import no_space
 FORM_OVERHEAD_BYTES = 64 * 1024
 """Boundaries and other form fields that come with the largest allowed file."""
 
+TEXT_BODY_BYTES = 256 * 1024
+"""The longest text, every character of it escaped twice over, and the other fields."""
+
 FILES_AT_MOST = 4
 """File parts in one form; only ``audio_file`` is used, the others are thrown away."""
 
@@ -28,6 +35,10 @@ RESERVE_BYTES = 8 * 2**20
 
 NAME_LENGTH = 200
 """Characters kept of a client's file name; it is only shown."""
+
+MULTIPART = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+JSON = "application/json"
 
 
 class SpoolingRequest(Request):
@@ -39,6 +50,16 @@ class SpoolingRequest(Request):
         found: list[Incoming] = self.__dict__.setdefault("_incoming", [])
         return found
 
+    def begin(self) -> Incoming:
+        """Open another upload of this request.
+
+        Raises:
+            StoreFull: no space is left.
+        """
+        arriving = station_view().store.spool.begin()
+        self.incoming.append(arriving)
+        return arriving
+
     def _get_file_stream(
         self,
         total_content_length: int | None,
@@ -48,62 +69,111 @@ class SpoolingRequest(Request):
     ) -> IO[bytes]:
         if len(self.incoming) >= FILES_AT_MOST:
             raise Refusal(400, f"More than {FILES_AT_MOST} files were sent.")
-        arriving = station_view().store.spool.begin()
-        self.incoming.append(arriving)
-        return arriving.file
+        return self.begin().file
 
 
-def refuse_early(view: StationView, request: Request) -> None:
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A body that has been read: its fields, the sound (if any), and what its file was called."""
+
+    fields: Mapping[str, object]
+    sound: Incoming | None = None
+    file_name: str = ""
+
+
+def refuse_early(view: StationView, request: Request, known: bool) -> None:
     """Refuse what can be refused before the body is read.
 
+    Args:
+        view: of the station.
+        request: whose head has arrived.
+        known: it repeats one that was accepted, so a full queue does not matter.
+
     Raises:
-        Refusal: 415 not multipart, 413 too large.
+        Refusal: 400 there is nothing, 415 another type, 413 too large.
         TaskRejected: 429 queue full.
         StoreFull: no room for a body of this size.
     """
-    if request.mimetype != "multipart/form-data":
-        raise Refusal(415, "Send multipart/form-data with the sound as audio_file.")
     length = request.content_length or 0
+    if not request.mimetype and not length:
+        raise Refusal(400, "No audio_file and no text was sent: one of them is needed.")
+    if request.mimetype not in {MULTIPART, URLENCODED, JSON}:
+        raise Refusal(415, f"Send {MULTIPART} with audio_file or text, or JSON with text.")
+    if request.mimetype != MULTIPART:
+        request.max_content_length = TEXT_BODY_BYTES
     if length > (request.max_content_length or length):
-        raise too_large(view)
-    view.store.refuse_when_full()
+        raise too_large(view, request)
+    if not known:
+        view.store.refuse_when_full()
     disk = os.statvfs(view.paths.spool)
     if disk.f_bavail * disk.f_frsize < length + RESERVE_BYTES:
         raise StoreFull("no space left for the upload")
 
 
-def receive(view: StationView, request: SpoolingRequest) -> tuple[Incoming, str]:
-    """Read the body into the spool.
-
-    Returns:
-        The upload, and what the client called it.
+def receive(view: StationView, request: SpoolingRequest) -> Received:
+    """Read the body; a sound goes into the spool.
 
     Raises:
-        Refusal: 400 no ``audio_file``, 408 it stopped arriving, 413 too large.
+        Refusal: 400 not readable, 408 it stopped arriving, 413 too large.
         StoreFull: the disk became full.
     """
-    try:
+    with arriving():
+        if request.mimetype == JSON:
+            return Received(json_object(request.get_data(cache=False)))
+        fields = request.form.to_dict()
         audio = request.files.get("audio_file")
-    except TimeoutError as error:
-        raise Refusal(408, "The upload stopped arriving.") from error
-    except BlockingIOError as error:  # the socket's own time limit, see worker.py
+    if "audio_file" in fields:
+        raise Refusal(400, "Send audio_file as a file, not as a plain field.")
+    if audio is None:
+        return Received(fields)
+    sound = _of(audio, request.incoming)
+    sound.file.flush()
+    size = sound.path.stat().st_size
+    if size > view.settings.api.max_upload_mb * 2**20:
+        raise too_large(view, request)
+    if not size and not audio.filename:
+        return Received(fields)  # what browsers send for a file that was not chosen
+    return Received(fields, sound, _shown(audio.filename or ""))
+
+
+@contextlib.contextmanager
+def arriving() -> Iterator[None]:
+    """Around reading a body: what a silent client or a full disk raises.
+
+    Raises:
+        Refusal: 408.
+        StoreFull: no space is left.
+    """
+    try:
+        yield
+    except (TimeoutError, BlockingIOError) as error:  # the socket's own time limit, see worker.py
         raise Refusal(408, "The upload stopped arriving.") from error
     except OSError as error:
         if no_space(error):
             raise StoreFull("no space left for the upload") from error
         raise
-    if audio is None:
-        raise Refusal(400, "The form has no file called audio_file.")
-    arrived = _of(audio, request.incoming)
-    arrived.file.flush()
-    if arrived.path.stat().st_size > view.settings.api.max_upload_mb * 2**20:
-        raise too_large(view)
-    return arrived, _shown(audio.filename or "")
 
 
-def too_large(view: StationView) -> Refusal:
-    """The answer to a file over the limit."""
-    return Refusal(413, f"The file is larger than {view.settings.api.max_upload_mb} MB.")
+def json_object(data: bytes) -> dict[str, object]:
+    """A body as a JSON object.
+
+    Raises:
+        Refusal: 400, it is none.
+    """
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "The body is not JSON.") from None
+    if not isinstance(found, dict):
+        raise Refusal(400, "The body is not a JSON object.")
+    return found
+
+
+def too_large(view: StationView, request: Request) -> Refusal:
+    """The answer to a body over the limit."""
+    if request.mimetype == MULTIPART:
+        return Refusal(413, f"The file is larger than {view.settings.api.max_upload_mb} MB.")
+    return Refusal(413, "The request is too large.")
 
 
 def _of(audio: FileStorage, incoming: list[Incoming]) -> Incoming:

@@ -25,6 +25,8 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
     ThreadWorker,
 )
 
+from broadcaster.api.events import FEED
+
 HEAD_TIMEOUT_S = 5.0
 """From connecting to the end of the request's head; clients need milliseconds."""
 
@@ -97,6 +99,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Called in the new process, returns when it ends."""
         self.log.error_log.addFilter(_FewPerSecond())
         super().init_process()
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """SIGTERM: finish what is being answered; streams that never end are told to."""
+        if (feed := getattr(getattr(self, "wsgi", None), "extensions", {}).get(FEED)) is not None:
+            feed.leaving = True
+        super().handle_exit(sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; it gets a thread once its request's head is complete."""

@@ -17,7 +17,7 @@ from gpu_pool.ring import RingReader
 RELEASE_AT = 5
 """Pictures given back at once: five messages a second at 25 fps, 7 MB of ring at 720p."""
 
-Release = Callable[[list[PictureRef]], None]
+Release = Callable[[RingReader | None, Sequence[PictureRef]], None]
 
 _Held = tuple[RingReader, PictureRef]
 
@@ -28,7 +28,7 @@ class RenderedPictures:
     Args:
         ring: where the references point to.
         video: size of the pictures.
-        release: takes references that are not needed any more; must not block.
+        release: takes references that are not needed any more, and their ring; must not block.
     """
 
     def __init__(self, ring: RingReader, video: VideoFormat, release: Release) -> None:
@@ -40,7 +40,16 @@ class RenderedPictures:
         self._oldest = 0
 
     def move_to(self, ring: RingReader) -> None:
-        """Further references point into another ring: that of a studio that came back."""
+        """Further references point into another ring: that of a studio that came back.
+
+        Into the same ring: its studio had lost sight of this playout and has taken back all that
+        was announced. Others are being written there, so nothing of it may be shown any more.
+        """
+        if ring is self._ring:
+            taken_back = [i for i, held in self._refs.items() if held and held[0] is ring]
+            first = min(taken_back, default=self.announced)
+            self._refs = {i: held for i, held in self._refs.items() if i < first}
+            self._last = None if self._last is None else self._last.copy()
         self._ring, self._given_back = ring, []
 
     def announce(self, first: int, refs: Sequence[PictureRef] | None, count: int) -> None:
@@ -100,4 +109,4 @@ class RenderedPictures:
         self._given_back += [each[1] for each in held if each and each[0] is self._ring]
         if self._given_back and (at_once or len(self._given_back) >= RELEASE_AT):
             given, self._given_back = self._given_back, []
-            self._release(given)
+            self._release(self._ring, given)

@@ -90,11 +90,15 @@ class TaskDoor:
         if isinstance(held, SpokenSource) and held.rendered is not None:
             held.rendered.announce(first, refs, count)
         elif refs:
-            self._give_back(task_id, refs)
+            self._give_back(task_id, None, refs)
 
     def _go_on(self, held: TaskSource, ring: RingReader | None, first_free_tick: int) -> Message:
         """A studio that came back asks for a task that is here already."""
-        if ring is None or not isinstance(held, SpokenSource) or held.rendered is None:
+        if not isinstance(held, SpokenSource) or held.rendered is None:
+            return {"ok": True}
+        if ring is None:  # it cannot render: what is not there never comes
+            ready = held.rendered.announced
+            held.rendered.announce(ready, None, held.length_ticks + self._fade_ticks - ready)
             return {"ok": True}
         held.rendered.move_to(ring)
         ready = held.rendered.announced
@@ -106,7 +110,8 @@ class TaskDoor:
         begins = {"tick": place.tick, "index": place.index, "from_sample": source.from_sample}
         return {"ok": True, **begins, **extent}
 
-    def _give_back(self, task_id: str, refs: Sequence[PictureRef]) -> None:
+    def _give_back(self, task_id: str, ring: RingReader | None, refs: Sequence[PictureRef]) -> None:
+        """Without a ring it is the one of whoever announced them just now."""
         pairs = [[ref.slot, ref.generation] for ref in refs]
         released = {"event": "released", "channel": self._channel, "task_id": task_id}
-        self._emit({**released, "refs": pairs})
+        self._emit({**released, "refs": pairs, "ring": "" if ring is None else str(ring.path)})

@@ -148,7 +148,7 @@ class TaskQueue:
         elif segment.end > first_free_tick:
             held.ending = "interrupted"
             self._mixer.schedule.cut_last(first_free_tick + 1, soft=True)
-        elif not segment.complete:
+        else:  # dry, or decided to its end already: no sound of it can be stopped any more
             held.ending = held.ending or "interrupted"
         return held.source.task_id
 

@@ -25,6 +25,12 @@ FORMATS = (
 STEREO = "pan=stereo|FL<FL+FC+0.7BL+0.7SL|FR<FR+FC+0.7BR+0.7SR"
 """Any layout to stereo. FFmpeg's own ``-ac 2`` takes 3 dB off mono; this takes nothing."""
 
+MEASURE = "ebur128=peak=true:framelog=verbose"
+"""Integrated loudness and true peak, told at the end: 40 ms for 10 s of sound."""
+
+CLEAN = r"aeval=exprs='if(lt(abs(val(ch))\,1000)\,val(ch)\,0)':channel_layout=same"
+"""Silence instead of NaN, infinity and 60 dB over full scale; before any filter smears it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
@@ -61,23 +67,35 @@ def measure_command(ffmpeg: str, upload: Path, limit_s: float, limits: ChildLimi
 
 @dataclass(frozen=True, slots=True)
 class DecodeJob:
-    """What to decode, and to what; ``resampler`` is FFmpeg's name of the engine."""
+    """What to decode, and to what.
+
+    ``resampler`` is FFmpeg's name of the engine; ``measure`` prints loudness and true peak at the
+    end; ``clean`` silences samples that are no numbers, at twice the cost.
+    """
 
     upload: Path
-    sound: Path
+    decoded: Path
     sample_rate: int
     limit_s: float
     resampler: str = "soxr"
+    measure: bool = True
+    clean: bool = False
 
 
 def decode_command(ffmpeg: str, job: DecodeJob, limits: ChildLimits) -> list[str]:
-    """Decode the whole upload to interleaved s16le stereo, one second over the limit at most."""
+    """Decode the whole upload to interleaved f32le stereo, one second over the limit at most."""
+    filters = [
+        *([CLEAN] if job.clean else []),
+        f"aresample={job.sample_rate}:resampler={job.resampler}",
+        STEREO,
+        *([MEASURE] if job.measure else []),
+    ]
     return [
         *_limited(limits),
         *_input(ffmpeg, job.upload),
         *("-map", "0:a:0", "-t", f"{job.limit_s + 1:g}"),
-        *("-af", f"aresample={job.sample_rate}:resampler={job.resampler},{STEREO}"),
-        *("-f", "s16le", "-y", f"file:{job.sound}"),
+        *("-af", ",".join(filters), "-ar", str(job.sample_rate)),
+        *("-f", "f32le", "-y", f"file:{job.decoded}"),
     ]
 
 

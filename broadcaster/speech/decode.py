@@ -7,10 +7,10 @@ read: what a file is worth is decided here.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
+import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,12 +26,20 @@ from broadcaster.speech.command import (
     measure_command,
     probe_command,
 )
+from broadcaster.speech.loudness import BLOCK_S, gain_for, loudness_of_short, read_summary
+from broadcaster.speech.sound_files import (
+    DECODED_BYTES,
+    SoundFiles,
+    count_bad,
+    read_decoded,
+    write_sound,
+)
 
 PROBE_TIMEOUT_S = 10.0
 """The first two seconds of any sane file are decoded in a tenth of one."""
 
-SAMPLE_BYTES = 4
-"""One stereo sample of the sound file."""
+MOST_BAD_SAMPLES = 0.1
+"""Part of a sound that may be no numbers and is silenced; with more it is not fit for air."""
 
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _REACHED = re.compile(r"^out_time_us=(\d+)$", re.MULTILINE)
@@ -49,23 +57,35 @@ class DecoderMissingError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """How uploads are decoded: the FFmpeg binary and what its child may use."""
+    """How uploads are decoded: the FFmpeg binary, what its child may use, how loud it becomes.
+
+    ``loudness_lufs`` None leaves every sound as loud as it came.
+    """
 
     ffmpeg: str
     memory_mb: int
     timeout_s: float
     max_sound_s: float
+    loudness_lufs: float | None = None
 
     def limits(self, timeout_s: float, file_bytes: int = 0) -> ChildLimits:
         """Limits for one child."""
         return ChildLimits(self.memory_mb, timeout_s, file_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded sound: samples per channel, > 0, and the gain they were given."""
+
+    samples: int
+    gain_db: float
+
+
 def probe_upload(upload: Path, settings: DecodeSettings) -> float:
     """Decode the first seconds of an upload.
 
     Returns:
-        Seconds of sound found in them, > 0.
+        Seconds of sound in the whole, as the file claims; at least those that were decoded.
 
     Raises:
         MediaError: empty, undecodable, without sound, or nothing but invalid numbers.
@@ -82,47 +102,88 @@ def probe_upload(upload: Path, settings: DecodeSettings) -> float:
     if not np.isfinite(samples).any():
         raise MediaError("The uploaded sound holds no valid samples.")
     claimed = _DURATION.search(result.stderr)
-    if claimed and _seconds(claimed) > settings.max_sound_s:
-        _check_length(upload, settings)
-    return float(samples.size / PROBE_RATE_HZ)
+    claimed_s = _seconds(claimed) if claimed else 0.0
+    if claimed_s > settings.max_sound_s:
+        claimed_s = _measured_s(upload, settings)
+    return max(claimed_s, samples.size / PROBE_RATE_HZ)
 
 
-def decode_upload(upload: Path, sound: Path, sample_rate: int, settings: DecodeSettings) -> int:
-    """Decode a whole upload to ``sound``, interleaved s16le stereo; whole or not at all.
+def decode_upload(
+    upload: Path,
+    files: SoundFiles,
+    sample_rate: int,
+    settings: DecodeSettings,
+    gain_db: float | None = None,
+) -> Decoded:
+    """Decode a whole upload to its sound files; whole or not at all.
 
-    Returns:
-        Samples per channel, > 0.
+    Args:
+        upload: what the client sent.
+        files: what to write.
+        sample_rate: of the channel, in Hz.
+        settings: limits, and the loudness that is wanted.
+        gain_db: of an earlier decoding of the same upload; None measures it.
 
     Raises:
-        MediaError: undecodable, or not decoded in time.
+        MediaError: undecodable, mostly invalid numbers, or not decoded in time.
         MediaTooLongError: longer than ``max_sound_s``.
-        StoreFull: no space is left for the sound.
+        StoreFull: no space is left for what is decoded.
+        OSError: no space is left for the sound files, or another fault of the disk.
     """
-    part = sound.with_suffix(".part")
+    # A name of its own: an earlier decoding of a task that was given back may still run.
+    part = files.sound.with_name(f"decoded-{uuid.uuid4().hex}.part")
+    wanted = settings.loudness_lufs is not None and gain_db is None
+    job = DecodeJob(upload, part, sample_rate, settings.max_sound_s, measure=wanted)
     try:
-        result = _decode(DecodeJob(upload, part, sample_rate, settings.max_sound_s), settings)
-        if "No space left" in result.stderr or "Disk quota" in result.stderr:
-            raise StoreFull("no space left for the decoded sound")
-        samples = part.stat().st_size // SAMPLE_BYTES if part.exists() else 0
-        if samples == 0 or result.returncode != 0:
-            raise MediaError(_refusal(result.stderr))
-        if samples > settings.max_sound_s * sample_rate:
-            raise _too_long(settings)
-        _settle(part, sound)
-        return samples
+        result = _decode(job, settings)
+        bad, first = count_bad(part)
+        if bad:
+            _refuse_mostly_bad(bad, first, part, sample_rate)
+            result = _decode(replace(job, clean=True), settings)
+        if gain_db is None:
+            gain_db = _gain_db(part, result.stderr, sample_rate, settings.loudness_lufs)
+        write_sound(part, files, sample_rate, gain_db)
+        return Decoded(part.stat().st_size // DECODED_BYTES, gain_db)
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 
 
 def _decode(job: DecodeJob, settings: DecodeSettings) -> _Result:
-    limit_bytes = int((settings.max_sound_s + 2) * job.sample_rate) * SAMPLE_BYTES
+    """Run the decoder; there is a whole sound within the limits afterwards."""
+    limit_bytes = int((settings.max_sound_s + 2) * job.sample_rate) * DECODED_BYTES
     limits = settings.limits(settings.timeout_s, limit_bytes)
     result = _run(decode_command(settings.ffmpeg, job, limits), settings.timeout_s)
     if "resampling engine is unavailable" in result.stderr:
         plain = replace(job, resampler="swr")
         result = _run(decode_command(settings.ffmpeg, plain, limits), settings.timeout_s)
+    if "No space left" in result.stderr or "Disk quota" in result.stderr:
+        raise StoreFull("no space left for the decoded sound")
+    samples = job.decoded.stat().st_size // DECODED_BYTES if job.decoded.exists() else 0
+    if samples == 0 or result.returncode != 0:
+        raise MediaError(_refusal(result.stderr))
+    if samples > settings.max_sound_s * job.sample_rate:
+        raise _too_long(settings)
     return result
+
+
+def _gain_db(part: Path, told: str, sample_rate: int, target_lufs: float | None) -> float:
+    if target_lufs is None:
+        return 0.0
+    loudness = read_summary(told)
+    if loudness is None:
+        return 0.0
+    if part.stat().st_size < BLOCK_S * sample_rate * DECODED_BYTES:
+        short = read_decoded(part)
+        loudness = loudness_of_short(short, sample_rate, loudness.true_peak_db)
+    return gain_for(loudness, target_lufs)
+
+
+def _refuse_mostly_bad(bad: int, first: int, part: Path, sample_rate: int) -> None:
+    if bad > MOST_BAD_SAMPLES * (part.stat().st_size // DECODED_BYTES):
+        raise MediaError(
+            f"The uploaded sound holds no valid samples from {first / sample_rate:.1f} s on."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +213,16 @@ def _run(command: list[str], timeout_s: float) -> _Result:
     return _Result(child.returncode, stdout, stderr.decode("utf-8", "replace"))
 
 
-def _check_length(upload: Path, settings: DecodeSettings) -> None:
+def _measured_s(upload: Path, settings: DecodeSettings) -> float:
     """Measure a file whose header claims too much; headers of streamed files are often wrong."""
     command = measure_command(
         settings.ffmpeg, upload, settings.max_sound_s, settings.limits(PROBE_TIMEOUT_S)
     )
     reached = _REACHED.findall(_run(command, PROBE_TIMEOUT_S).stdout.decode("ascii", "replace"))
-    if reached and int(reached[-1]) / 1e6 > settings.max_sound_s:
+    measured_s = int(reached[-1]) / 1e6 if reached else 0.0
+    if measured_s > settings.max_sound_s:
         raise _too_long(settings)
+    return measured_s
 
 
 def _too_long(settings: DecodeSettings) -> MediaTooLongError:
@@ -178,13 +241,3 @@ def _refusal(stderr: str) -> str:
     if "Input #0" in stderr:
         return "The uploaded file holds no sound that can be decoded."
     return "The uploaded file is not sound in a format that can be decoded."
-
-
-def _settle(part: Path, sound: Path) -> None:
-    """Rename once the bytes are on the disk: a sound file that exists is whole."""
-    descriptor = os.open(part, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    part.rename(sound)

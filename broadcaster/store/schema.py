@@ -40,7 +40,21 @@ CREATE INDEX tasks_ended ON tasks (ended_s) WHERE ended_s IS NOT NULL;
 PRAGMA user_version = 1;
 """
 
-_MIGRATIONS = (_VERSION_1,)
+_VERSION_2 = """
+ALTER TABLE tasks ADD COLUMN text TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN voice TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN options TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE tasks ADD COLUMN interrupts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN expected_s REAL NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN gain_db REAL;
+ALTER TABLE tasks ADD COLUMN idempotency_key TEXT;
+ALTER TABLE tasks ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX tasks_by_key ON tasks (idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX tasks_active ON tasks (channel) WHERE ended_s IS NULL;
+PRAGMA user_version = 2;
+"""
+
+_MIGRATIONS = (_VERSION_1, _VERSION_2)
 """One script per version; ``user_version`` counts how many have run."""
 
 _NO_SPACE = frozenset(

@@ -3,7 +3,8 @@
 ::
 
     spool/incoming/<id>/upload     while the request is still arriving
-    spool/<id>/upload, sound.s16   of an accepted task
+    spool/<id>/upload              of an accepted task: what the client sent (a text as UTF-8)
+    spool/<id>/sound.s16           decoded, with sound16k.f32 and phonemes.json beside it
 
 An upload moves from one to the other inside the transaction that stores its task. Must never use
 a name that a client chose.
@@ -119,9 +120,23 @@ class Spool:
         """The decoded sound: interleaved s16le stereo at the channel's rate."""
         return self.folder(task_id) / "sound.s16"
 
+    def sound_16k(self, task_id: str) -> Path:
+        """The same sound for the models: mono float32 at 16 kHz."""
+        return self.folder(task_id) / "sound16k.f32"
+
+    def phonemes(self, task_id: str) -> Path:
+        """When a spoken text makes which phoneme, as JSON; only where the voice tells."""
+        return self.folder(task_id) / "phonemes.json"
+
     def remove(self, task_id: str) -> None:
         """Delete a task's files; no error when they are gone."""
         shutil.rmtree(self.folder(task_id), ignore_errors=True)
+
+    def tidy(self, task_id: str) -> None:
+        """Delete what a dead process left half made in a task's folder; nobody may work there."""
+        for name in ("*.part", "*.new", "spoken.wav"):
+            for left in self.folder(task_id).glob(name):
+                left.unlink(missing_ok=True)
 
     def task_ids(self) -> set[str]:
         """The tasks that have a folder."""

@@ -44,8 +44,20 @@ class Task:
     """One request to speak, as stored.
 
     Times are wall seconds since 1970, for people; counts are samples per channel at
-    ``sample_rate``. ``source_name`` is what the client called its file: for display only, it never
-    becomes a path. ``samples`` is 0 until the sound is decoded. ``place`` is the order of arrival.
+    ``sample_rate``.
+
+    Attributes:
+        source_name: what the client called its file: for display only, it never becomes a path.
+        samples: 0 until the sound is decoded.
+        place: the order of arrival.
+        text: what is to be spoken; empty where sound was uploaded.
+        voice: who speaks a text; empty for uploads.
+        options: JSON object of wishes for the engine that renders, such as ``guidance_scale``.
+        interrupts: it stops what is on air and is said next.
+        expected_s: length of the sound as far as it is known before it is decoded; 0 is unknown.
+        gain_db: the one gain of the whole sound; None until it is measured.
+        idempotency_key: what a client calls this request, so that sending it twice is harmless.
+        fingerprint: of the request; the same key with another one is a mistake.
     """
 
     id: str
@@ -63,6 +75,14 @@ class Task:
     updated_s: float = 0.0
     started_s: float | None = None
     ended_s: float | None = None
+    text: str = ""
+    voice: str = ""
+    options: str = "{}"
+    interrupts: bool = False
+    expected_s: float = 0.0
+    gain_db: float | None = None
+    idempotency_key: str | None = None
+    fingerprint: str = ""
 
     @property
     def ended(self) -> bool:

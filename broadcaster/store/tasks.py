@@ -9,12 +9,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from broadcaster.clock import wall_time_s
 from broadcaster.errors import StoreFull, TaskConflict, TaskNotFound, TaskRejected
+from broadcaster.store.rows import ACTIVE, ENDED, TAKING_ORDER, insert, select, update
 from broadcaster.store.schema import open_database, translated, writing
 from broadcaster.store.spool import Incoming, Spool, no_space
 from broadcaster.store.task import ACTIVE_STATES, ENDED_STATES, FOLLOWERS, Task, TaskState
@@ -28,15 +29,7 @@ MAX_LISTED = 500
 RETRY_AFTER_S = 10
 """What a refused client is told to wait: a typical task has ended by then."""
 
-_COLUMNS = ", ".join(field.name for field in fields(Task))
-_CHANGEABLE = frozenset({"samples", "played_samples", "error", "reason"})
-
-
-def _quoted(states: Collection[TaskState]) -> str:
-    return ", ".join(f"'{state}'" for state in sorted(states))
-
-
-_ACTIVE, _ENDED = _quoted(ACTIVE_STATES), _quoted(ENDED_STATES)
+_CHANGEABLE = frozenset({"samples", "played_samples", "error", "reason", "gain_db"})
 
 
 class TaskStore:
@@ -59,7 +52,12 @@ class TaskStore:
     def accept(self, task: Task, incoming: Incoming) -> Task:
         """Store a task and its upload; both are on the disk when this returns.
 
+        Returns:
+            The stored task: an earlier one when its idempotency key has been here before, and then
+            nothing was stored.
+
         Raises:
+            TaskConflict: the idempotency key belongs to a request that was another.
             TaskRejected: 429, too many tasks wait.
             StoreFull: no space is left; nothing remains of the task.
             StoreError: the store is busy or unusable.
@@ -67,13 +65,32 @@ class TaskStore:
         incoming.sync()
         try:
             with writing(self._connection):
+                earlier = self.accepted_before(task.idempotency_key, task.fingerprint)
+                if earlier is not None:
+                    return earlier
                 self._refuse_when_full()
                 self._adopt(incoming)
-                self._insert(task)
+                now_s = wall_time_s()
+                insert(self._connection, replace(task, created_s=now_s, updated_s=now_s))
         except BaseException:
             self.spool.remove(task.id)
             raise
         return self.get(task.id)
+
+    def accepted_before(self, key: str | None, fingerprint: str | None = None) -> Task | None:
+        """The task that came with this idempotency key.
+
+        Raises:
+            TaskConflict: it came with another request than the one of this ``fingerprint``.
+        """
+        if not key:
+            return None
+        found = select(self._connection, "WHERE idempotency_key = ?", (key,))
+        if not found:
+            return None
+        if fingerprint is not None and found[0].fingerprint != fingerprint:
+            raise TaskConflict("this idempotency key was used for another request")
+        return found[0]
 
     def refuse_when_full(self) -> None:
         """Raise as ``accept`` would for a full queue, before an upload is read.
@@ -90,7 +107,7 @@ class TaskStore:
         Raises:
             TaskNotFound: no such task, or it was forgotten.
         """
-        found = self._select("WHERE id = ?", (task_id,))
+        found = select(self._connection, "WHERE id = ?", (task_id,))
         if not found:
             raise TaskNotFound("no task has this id")
         return found[0]
@@ -100,7 +117,17 @@ class TaskStore:
         where = "" if channel is None else "WHERE channel = ?"
         bound: tuple[Any, ...] = () if channel is None else (channel,)
         bounded = min(max(limit, 0), MAX_LISTED)
-        return self._select(f"{where} ORDER BY place DESC LIMIT ?", (*bound, bounded))
+        clause = f"{where} ORDER BY place DESC LIMIT ?"
+        return select(self._connection, clause, (*bound, bounded))
+
+    def active(self, channel: str) -> list[Task]:
+        """The tasks of a channel that have not ended, in no order."""
+        return select(self._connection, "WHERE channel = ? AND ended_s IS NULL", (channel,))
+
+    def ended_since(self, at_s: float, limit: int = 100) -> list[Task]:
+        """Tasks that ended at ``at_s`` (wall time) or later, in the order of their ends."""
+        clause = "WHERE ended_s >= ? ORDER BY ended_s LIMIT ?"
+        return select(self._connection, clause, (at_s, limit))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of tasks per channel and state."""
@@ -118,15 +145,13 @@ class TaskStore:
         if not task_ids:
             return {}
         marks = ", ".join("?" * len(task_ids))
-        found = self._select(f"WHERE id IN ({marks})", tuple(task_ids))
+        found = select(self._connection, f"WHERE id IN ({marks})", tuple(task_ids))
         return {task.id: task.state for task in found}
 
     def next_queued(self, channel: str) -> Task | None:
-        """The task to take next: highest priority, then first come."""
-        found = self._select(
-            "WHERE channel = ? AND state = 'queued' ORDER BY priority DESC, place LIMIT 1",
-            (channel,),
-        )
+        """The task to take next: one that interrupts, then highest priority, then first come."""
+        clause = f"WHERE channel = ? AND state = 'queued' ORDER BY {TAKING_ORDER} LIMIT 1"
+        found = select(self._connection, clause, (channel,))
         return found[0] if found else None
 
     def move(
@@ -134,7 +159,7 @@ class TaskStore:
         task_id: str,
         from_states: Collection[TaskState],
         to_state: TaskState,
-        **changes: int | str,
+        **changes: int | float | str,
     ) -> Task:
         """Change a task's state, if it is in one of ``from_states``, and columns with it.
 
@@ -156,7 +181,7 @@ class TaskStore:
                 changed["started_s"] = now_s
             if to_state in ENDED_STATES:
                 changed["ended_s"] = now_s
-            self._update(task_id, changed)
+            update(self._connection, task_id, changed)
         return self.get(task_id)
 
     def cancel(self, task_id: str, reason: str) -> Task:
@@ -197,8 +222,8 @@ class TaskStore:
         """
         with writing(self._connection):
             return self._connection.execute(
-                f"DELETE FROM tasks WHERE state IN ({_ENDED}) AND (ended_s < ? OR place NOT IN "  # noqa: S608 - built from our own constants
-                f"(SELECT place FROM tasks WHERE state IN ({_ENDED}) "
+                f"DELETE FROM tasks WHERE state IN ({ENDED}) AND (ended_s < ? OR place NOT IN "  # noqa: S608 - built from our own constants
+                f"(SELECT place FROM tasks WHERE state IN ({ENDED}) "
                 "ORDER BY place DESC LIMIT ?))",
                 (wall_time_s() - older_than_s, keep),
             ).rowcount
@@ -207,7 +232,7 @@ class TaskStore:
         """Delete the files of tasks that have ended; returns how many tasks."""
         with translated():
             rows = self._connection.execute(
-                f"SELECT id FROM tasks WHERE spooled = 1 AND state IN ({_ENDED})"  # noqa: S608 - our own constants
+                f"SELECT id FROM tasks WHERE spooled = 1 AND state IN ({ENDED})"  # noqa: S608 - our own constants
             ).fetchall()
         for (task_id,) in rows:
             # Files first: a crash or a full disk in between leaves a row that is cleared again.
@@ -219,24 +244,27 @@ class TaskStore:
     def sweep(self) -> tuple[int, int]:
         """Bring files and rows together after a crash.
 
-        Folders without a task are deleted; active tasks without files fail. Accepting waits
-        meanwhile, so an upload that is just being accepted is safe.
+        Folders without a task are deleted, and what was half made in the others; active tasks
+        without files fail. Accepting waits meanwhile, so an upload that is just being accepted is
+        safe. Called before anything is prepared.
 
         Returns:
             Folders deleted, tasks failed.
         """
         with writing(self._connection):
             folders = self.spool.task_ids()
-            active = self._select(f"WHERE state IN ({_ACTIVE})")
+            active = select(self._connection, f"WHERE state IN ({ACTIVE})")
             known = {task.id for task in active}
             now_s = wall_time_s()
             lost = [task.id for task in active if not self.spool.upload(task.id).is_file()]
             for task_id in lost:
                 error = "the uploaded file is gone"
                 ended = {"state": TaskState.FAILED, "error": error, "ended_s": now_s}
-                self._update(task_id, {**ended, "updated_s": now_s})
+                update(self._connection, task_id, {**ended, "updated_s": now_s})
             for task_id in folders - known:
                 self.spool.remove(task_id)
+            for task_id in folders & known:
+                self.spool.tidy(task_id)
         return len(folders - known), len(lost)
 
     def close(self) -> None:
@@ -256,14 +284,6 @@ class TaskStore:
                 self._opened.append(found)
         return found
 
-    def _select(self, clause: str, bound: tuple[Any, ...] = ()) -> list[Task]:
-        with translated():
-            rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM tasks {clause}",  # noqa: S608 - clauses are ours, values are bound
-                bound,
-            ).fetchall()
-        return [Task(**{**dict(row), "state": TaskState(row["state"])}) for row in rows]
-
     def _refuse_when_full(self) -> None:
         (waiting,) = self._connection.execute(
             "SELECT count(*) FROM tasks WHERE state = 'queued'"
@@ -278,21 +298,3 @@ class TaskStore:
             if no_space(error):
                 raise StoreFull("no space left for the upload") from error
             raise
-
-    def _insert(self, task: Task) -> None:
-        now_s = wall_time_s()
-        self._connection.execute(
-            "INSERT INTO tasks (id, channel, state, priority, source_name, sample_rate, "
-            "created_s, updated_s) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?)",
-            (
-                *(task.id, task.channel, task.priority, task.source_name, task.sample_rate),
-                *(now_s, now_s),
-            ),
-        )
-
-    def _update(self, task_id: str, changed: dict[str, Any]) -> None:
-        columns = ", ".join(f"{name} = ?" for name in changed)
-        self._connection.execute(
-            f"UPDATE tasks SET {columns} WHERE id = ?",  # noqa: S608 - names are ours, values are bound
-            (*changed.values(), task_id),
-        )

@@ -65,6 +65,8 @@ class Performance:
         self._next = part.index
         self._offset = part.tick - part.index
         self._out = 0
+        self._shown = part.index
+        """The picture that was last told to be on air."""
 
     @property
     def complete(self) -> bool:
@@ -82,6 +84,7 @@ class Performance:
         Returns:
             Whether that is new.
         """
+        self._shown = index
         moved = tick - index != self._offset
         self._offset = tick - index
         return moved
@@ -119,6 +122,22 @@ class Performance:
     def released(self, pictures: int) -> None:
         """So many were shown, or will not be."""
         self._out -= pictures
+
+    def lose(self, ahead: int, reason: str, now: float) -> None:
+        """Nobody renders for the time being: what is awaited and what is on air soon is lost.
+
+        Args:
+            ahead: pictures beyond the one on air; later ones may still be rendered.
+            reason: for an operator.
+            now: monotonic seconds.
+        """
+        self._reorder.lose(reason)
+        count = min(self.part.pictures, self._shown + ahead) - self._next
+        if count > 0:
+            self._reorder.expect(self._next, count, now)
+            self._reorder.lose(reason)
+            self._next += count
+            self._out += count
 
     def close(self) -> tuple[PictureRef, ...]:
         """Forget everything; returns pictures that never left."""

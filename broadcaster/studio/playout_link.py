@@ -34,6 +34,8 @@ class Event:
     index: int = 0
     refs: tuple[tuple[int, int], ...] = ()
     """Pictures that the playout needs no more: slot and generation."""
+    ring: str = ""
+    """The ring that they are in."""
 
 
 def parse_event(message: Message) -> Event | None:
@@ -49,6 +51,7 @@ def parse_event(message: Message) -> Event | None:
         tick=message.get("tick"),
         index=int(message.get("index") or 0),
         refs=tuple((int(slot), int(age)) for slot, age in message.get("refs") or ()),
+        ring=str(message.get("ring") or ""),
     )
 
 

@@ -33,6 +33,7 @@ class PoolGauges:
         if report is None:
             return [Condition("pool", "failed", error, begun)] if error else []
         self._count(report)
+        metrics.FREE_PICTURES.set(report.free_pictures)
         return [
             Condition(f"worker/{slot.slot} {slot.device}", slot.state, slot.last_error, slot.since)
             for slot in report.slots

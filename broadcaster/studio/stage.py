@@ -119,8 +119,8 @@ class Stage:
         self._announce, self._now = announce, now
         self._channels = backdrops(settings)
         self._performances: dict[str, Performance] = {}
-        self._shown: dict[PictureRef, str] = {}
-        """Pictures that the playout has, and the task they belong to."""
+        self._shown: dict[PictureRef, Performance] = {}
+        """Pictures that the playout has, and what they belong to."""
         self._epoch = 0
         self._tempo = Tempo()
         self._gauges = PoolGauges()
@@ -131,6 +131,7 @@ class Stage:
         self._pool: Pool | None = None
         self.last_error = ""
         self._begun = now()
+        self._without = False
         if self._channels:
             self._open(settings, engine or EngineSpec("presenter"))
 
@@ -161,7 +162,7 @@ class Stage:
 
     def readiness(self, channel: str) -> Readiness:
         """Whether the next task of a channel can have pictures."""
-        if self._pool is None or channel not in self._channels:
+        if self._pool is None or channel not in self._channels or self._without:
             return Readiness.NEVER
         report, needs = self._pool.report(), self._pool.needs()
         serving = any(s.state in {SlotState.READY, SlotState.BUSY} for s in report.slots)
@@ -219,8 +220,13 @@ class Stage:
             performance.on_air = True
             performance.expected_at(index, tick)
 
-    def on_released(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """The playout needs some pictures no more."""
+    def on_released(self, pairs: Iterable[tuple[int, int]], ring: str = "") -> None:
+        """The playout needs some pictures no more; those of an earlier studio's ring are not ours.
+
+        Where it does not name a ring it means the present one.
+        """
+        if ring and (self._ring is None or ring != str(self._ring.path)):
+            return
         refs = [PictureRef(*pair) for pair in pairs]
         self._take_back([ref for ref in refs if ref in self._shown])
 
@@ -253,10 +259,13 @@ class Stage:
                 self._pool.release(result.pictures if isinstance(result, BatchDone) else ())
                 continue
             self._pool.release(performance.answered(result))
+        self._judge_pool()
+        if self._without:
+            self._go_without()
         for performance in list(self._performances.values()):
             self._hand_over(performance)
         needs = self._pool.needs()
-        if needs is not None:
+        if needs is not None and not self._without:
             self._ask(needs)
 
     def report(self) -> PoolReport | None:
@@ -282,6 +291,24 @@ class Stage:
         assert self._ring is not None
         return self._ring.slots // len(self._channels)
 
+    def _judge_pool(self) -> None:
+        """Every device is left alone after too many deaths: for a minute, then it has to load."""
+        assert self._pool is not None
+        states = {slot.state for slot in self._pool.report().slots}
+        if states == {SlotState.PARKED}:
+            self._without = True
+        elif states & {SlotState.READY, SlotState.BUSY}:
+            self._without = False
+
+    def _go_without(self) -> None:
+        """Sound goes on over idle, two seconds at a time, until some device serves again."""
+        assert self._pool is not None
+        for performance in self._performances.values():
+            part = performance.part
+            self._pool.drop(part.channel, part.task_id)
+            ahead = int(self._window(part.channel) * (1 - NEXT_SHARE))
+            performance.lose(ahead, "no worker serves", self._now())
+
     def _ask(self, needs: EngineNeeds) -> None:
         """In the order of the tasks: what is on air first, then what comes next."""
         assert self._pool is not None
@@ -296,15 +323,23 @@ class Stage:
     def _hand_over(self, performance: Performance) -> None:
         part = performance.part
         for run in performance.leaving(self._now(), self._note_lost):
+            if self._performances.get(part.task_id) is not performance:
+                # The playout was lost while it was told of the run before: nobody takes this one.
+                self._give_up(run)
+                continue
             message: Message = {"op": "pictures", "channel": part.channel, "task_id": part.task_id}
             message |= {"first": run.first}
             if isinstance(run, Run):
-                self._shown |= dict.fromkeys(run.pictures, part.task_id)
+                self._shown |= dict.fromkeys(run.pictures, performance)
                 message |= {"refs": [[ref.slot, ref.generation] for ref in run.pictures]}
             else:
                 message |= {"refs": None, "count": run.count}
             self._announce(message)
         self._tempo.rendered(part.task_id, performance.rendered - part.index, self._now())
+
+    def _give_up(self, run: Run | Gap) -> None:
+        if isinstance(run, Run) and self._pool is not None:
+            self._pool.release(run.pictures)
 
     @staticmethod
     def _note_lost(gap: Gap) -> None:
@@ -314,7 +349,5 @@ class Stage:
         if self._pool is None:
             return
         for ref in refs:
-            performance = self._performances.get(self._shown.pop(ref))
-            if performance is not None:
-                performance.released(1)
+            self._shown.pop(ref).released(1)
         self._pool.release(refs)

@@ -135,7 +135,7 @@ class Studio:
 
     def _on_event(self, event: Event) -> None:
         if event.refs:
-            self._stage.on_released(event.refs)
+            self._stage.on_released(event.refs, event.ring)
         if event.tick is not None:
             self._stage.on_place(event.task_id, event.index, event.tick)
         if event.kind in TASK_ENDINGS:
@@ -226,14 +226,21 @@ class Studio:
             self._make_way(name, task)
 
     def _urged(self, name: str) -> bool:
-        """Whether a task waits that may not wait."""
+        """Whether a task waits that may not wait: it interrupts, and everything held is older."""
         task = self._books.store.next_queued(name)
-        return task is not None and task.interrupts
+        if task is None or not task.interrupts:
+            return False
+        held = self._desk.lanes[name].held
+        return all(self._books.came_before(each.task_id, task) for each in held)
 
     def _make_way(self, name: str, task: Task) -> None:
-        """A task that interrupts is taken: what is on air ends, what waits goes back behind it."""
-        for held in self._desk.lanes[name].held:
-            if held.task_id == task.id:
+        """A task that interrupts is taken: what is on air ends, what waits goes back behind it.
+
+        Newer ones stay: they had interrupted this one, or it comes from an earlier life.
+        """
+        # From behind: what waits would begin as soon as what is on air ends.
+        for held in reversed(self._desk.lanes[name].held):
+            if not self._books.came_before(held.task_id, task):
                 continue
             begun = held.step is Step.ON_AIR
             if held.step is Step.SENT:
@@ -242,7 +249,7 @@ class Studio:
                 self._desk.lanes[name] = self._desk.lanes[name].dropped(held.task_id)
                 self._forget_pictures(held.task_id)
                 self._books.put_back(held.task_id)
-            elif self._books.came_before(held.task_id, task):
+            else:
                 self._link.interrupt(name, held.task_id)
 
     def _preparation(self, task: Task) -> Preparation:

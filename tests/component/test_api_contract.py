@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from broadcaster.api.app import create_app
 from broadcaster.settings.model import SettingsModel
@@ -123,3 +126,52 @@ def test_the_station_that_is_down_is_described_too(client: FlaskClient, document
         described = document["paths"][path]["get"]["responses"][str(answer.status_code)]
         schema = described["content"]["application/json"]["schema"]
         assert faults(answer.get_json(), schema, document, path) == []
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["text", "voice", "channel", "priority", "interrupt", "idempotency_key"]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=8,
+)
+_BODIES = st.binary(max_size=200) | _JSON.map(lambda value: json.dumps(value).encode())
+_TYPES = st.sampled_from(
+    [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "multipart/form-data",
+        "text/plain",
+    ]
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(body=_BODIES, kind=_TYPES, key=st.text(st.characters(codec="latin-1"), max_size=10))
+def test_whatever_is_sent_is_accepted_or_explained(
+    client: FlaskClient, tmp_path: Path, body: bytes, kind: str, key: str
+) -> None:
+    """No request makes the API stumble, and none that is refused leaves anything."""
+    headers = {"Idempotency-Key": re.sub(r"[\r\n]", "", key)}
+    for path in ("/generate_video", "/interrupt"):
+        answer = client.post(path, data=body, content_type=kind, headers=headers)
+        if answer.status_code not in {200, 202}:
+            assert answer.status_code < 500 or answer.status_code == 503, answer.text
+            assert answer.mimetype == "application/problem+json"
+            assert answer.get_json()["error"]
+        else:
+            assert path == "/generate_video"
+            client.delete(answer.headers["Location"])
+    incoming = tmp_path / "spool" / "incoming"
+    assert not incoming.is_dir() or list(incoming.iterdir()) == []

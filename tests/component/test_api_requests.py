@@ -234,7 +234,7 @@ def test_a_request_without_anything_gets_the_error_that_clients_read(api: ApiSer
 
 
 def test_a_sound_sent_as_a_plain_field_is_explained(api: ApiServer, store: TaskStore) -> None:
-    assert "as a file" in refused(post_form(api, None, {"audio_file": "voice.wav"}), 400)
+    assert "audio_file as a file" in refused(post_form(api, None, {"audio_file": "voice.wav"}), 400)
 
 
 def test_an_upload_that_is_no_sound_never_becomes_a_task(api: ApiServer, store: TaskStore) -> None:

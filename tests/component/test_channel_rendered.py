@@ -187,3 +187,46 @@ def test_a_studio_that_came_back_goes_on_where_pictures_end(air: Air, studio: St
     assert air.channel._mixer.underruns == 0
     assert min(psnr_of(air, studio, studio.began)) > 40
     assert studio.take_back() == TICKS + FADE - 30, "references into a lost ring are not given back"
+
+
+def test_a_studio_that_came_back_and_cannot_render_lets_the_sound_go_on(
+    air: Air, studio: Studio
+) -> None:
+    studio.order()
+    wait_for_sound(air)
+    studio.render(0, 30)
+    air.run_until(lambda: studio.air.told("a") != [], 5000)
+    order = PlayOrder("a", studio.pcm, studio.samples)
+    assert air.call(lambda: air.channel.play(order)) == {"ok": True}
+    air.run_until(lambda: air.ended("a"), 5000)
+    air.run(60)
+    assert air.channel._mixer.underruns == 0
+    assert min(psnr_of(air, studio, studio.began, range(30, TICKS + FADE))) > 38
+    assert studio.take_back() == 30
+
+
+def test_pictures_that_a_studio_took_back_while_it_was_out_of_touch_are_not_shown(
+    air: Air, studio: Studio
+) -> None:
+    studio.order()
+    wait_for_sound(air)
+    studio.render(0, 40)
+    air.run_until(lambda: any(e.get("index") == 25 for e in air.events), 5000)
+    shown = air.channel.tick - studio.began
+    refs = [PictureRef(slot, 1) for slot in range(studio.ring.slots)]
+    studio.ring.release(refs)  # it has lost sight of the playout: nobody shows anything any more
+    same = air.channel._tasks.source("a").rendered._ring
+    order = PlayOrder("a", studio.pcm, studio.samples, 0, LEAD, 10)
+    answer = air.call(lambda: air.channel.play(order, same))
+    assert shown - 1 <= answer["index"] <= shown + 2
+    for ref in studio.ring.take(studio.ring.slots):
+        studio.ring.picture(ref, FORMAT)[:] = 255  # somebody else's pictures now
+        studio.ring.release([ref])
+    air.events[:] = [e for e in air.events if e["event"] != "released"]
+    air.run(30)
+    studio.render(answer["index"], TICKS + FADE - answer["index"])
+    air.run_until(lambda: air.ended("a"), 5000)
+    air.run(60)
+    assert max(float(p[: SMALL.video.height].mean()) for p in air.heard().pictures) < 250
+    assert next(e for e in air.events if e["event"] == "done")["played_samples"] == studio.samples
+    assert studio.take_back() == TICKS + FADE - answer["index"]

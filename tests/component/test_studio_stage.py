@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -168,6 +171,58 @@ def test_a_playout_that_is_lost_leaves_no_picture_behind(tmp_path: Path) -> None
         air.look(give_back=False)
         air.stage.playout_lost()
         assert not air.stage.holds("a")
+        air.until(lambda: air.free == slots)
+
+
+def test_a_playout_that_is_lost_while_it_is_told_leaves_no_picture_behind(tmp_path: Path) -> None:
+    with on_stage(tmp_path) as air:
+        slots, told = air.free, list[dict[str, Any]]()
+
+        def lose(message: dict[str, Any]) -> None:
+            told.append(message)
+            air.stage.playout_lost()
+
+        air.order("a")
+        air.messages.clear()
+        air.stage._announce = lose
+        air.until(lambda: bool(told))
+        air.until(lambda: air.free == slots)
+
+
+def test_pictures_of_an_earlier_ring_are_not_taken_for_the_present_ones(tmp_path: Path) -> None:
+    with on_stage(tmp_path) as air:
+        slots = air.free
+        air.order("a")
+        air.until(lambda: len(air.stage._shown) >= 8)
+        taken = slots - air.free
+        pairs = [(ref.slot, ref.generation) for ref in air.stage._shown]
+        air.stage.on_released(pairs, "/dev/shm/gpu-pool-of-a-studio-that-died")
+        assert slots - air.free >= taken
+        air.stage.on_released(pairs, str(air.reader.path))
+        assert slots - air.free < taken
+
+
+def test_when_every_worker_is_parked_sound_goes_on_without_pictures(tmp_path: Path) -> None:
+    with on_stage(tmp_path, {"picture_s": 0.02}) as air:
+        slots = air.free
+        air.order("a")
+        air.until(lambda: len(air.stamps) >= 8)
+        air.stage.on_place("a", 8, 1008)
+        deadline = time.monotonic() + 60
+        while air.stage.readiness("main") is not Readiness.NEVER:
+            assert time.monotonic() < deadline
+            report = air.stage.report()
+            assert report is not None
+            if report.slots[0].pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(report.slots[0].pid, signal.SIGKILL)
+            air.stage.bring_forward()
+            air.look()
+            time.sleep(0.01)
+        air.until(lambda: 8 + 50 - 1 in air.lost | air.stamps.keys())
+        assert max(air.lost) < 8 + 50, "what is on air later may still be rendered"
+        air.stage.on_place("a", SPOKEN, 1000 + SPOKEN)
+        air.until(lambda: len(air.stamps) + len(air.lost) == SPOKEN + TAIL)
         air.until(lambda: air.free == slots)
 
 

@@ -104,3 +104,26 @@ def test_pictures_asked_for_after_a_delay_are_drawn_for_the_new_ticks() -> None:
     second = made.next_batch(NEEDS, 100)
     assert second is not None
     assert (first.base_tick, second.base_tick) == (100, 114)
+
+
+def test_without_workers_only_what_is_on_air_soon_is_lost() -> None:
+    made, told = performance(), list[Gap]()
+    first, *_ = ask_all(made, 30)
+    made.answered(answer(first))
+    made.expected_at(12, 112)
+    made.lose(20, "nobody", 0.0)
+    left = made.leaving(0.0, told.append)
+    assert [run.first for run in left] == [0, 10, 20, 30]
+    assert [(gap.first, gap.count) for gap in told] == [(10, 10), (20, 10), (30, 2)]
+    made.lose(20, "nobody", 0.0)
+    assert made.leaving(0.0, told.append) == []
+    assert ask_all(made, 30)[0].key.first == 32, "a worker that is back goes on from there"
+
+
+def test_without_workers_a_task_is_lost_to_its_last_picture_and_no_further() -> None:
+    made, told = performance(), list[Gap]()
+    made.expected_at(40, 140)
+    made.lose(1000, "nobody", 0.0)
+    made.leaving(0.0, told.append)
+    assert sum(gap.count for gap in told) == SPOKEN + TAIL
+    assert made.complete

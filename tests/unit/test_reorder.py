@@ -141,3 +141,12 @@ def test_every_picture_leaves_exactly_once_and_in_order(data: st.DataObject) -> 
         taken -= len(each.pictures) if isinstance(each, Run) else 0
     assert seen == start + sum(counts) == order.released
     assert taken == returned
+
+
+def test_when_nothing_more_will_come_what_is_there_leaves_and_the_rest_is_a_gap() -> None:
+    order = expecting(0, 4, 8)
+    order.put(done(4))
+    order.lose("no worker serves")
+    leaving = order.release(0.0)
+    assert [type(each) for each in leaving] == [Gap, Run, Gap]
+    assert order.put(done(8)) == done(8).pictures, "too late: nobody will show them"

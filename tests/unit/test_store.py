@@ -375,3 +375,14 @@ def test_ends_can_be_followed_in_their_order(store: TaskStore) -> None:
     assert ended[0].ended_s is not None
     assert [task.id for task in store.active("main")] == [third.id]
     assert store.ended_since(ended[1].ended_s or 0.0)[-1].id == first.id
+
+
+def test_what_a_killed_studio_left_half_made_goes_and_the_rest_stays(store: TaskStore) -> None:
+    """Half a decoded sound can be large; each life of the studio would leave another one."""
+    task = accept(store)
+    folder = store.spool.folder(task.id)
+    kept = {"upload", "sound.s16", "sound16k.f32", "phonemes.json"}
+    for name in {*kept, "decoded-1.part", "decoded-2.part", "sound.s16.x.new", "spoken.wav"}:
+        (folder / name).write_bytes(b"x")
+    store.sweep()
+    assert {each.name for each in folder.iterdir()} == kept

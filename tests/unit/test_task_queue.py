@@ -165,6 +165,21 @@ def test_a_task_decided_but_not_begun_never_sounds_when_interrupted(rig: Rig) ->
     assert len(a.given) <= 2
 
 
+def test_an_interrupt_in_the_last_ticks_names_the_task_and_ends_it_so(rig: Rig) -> None:
+    a, b = Voice("a", 30), Voice("b", 20)
+    rig.queue.add(a)
+    rig.queue.add(b)
+    rig.run(2)
+    last = rig.mixer.schedule.last
+    assert last is not None
+    rig.run(last.end - rig.tick - 1)
+    assert rig.free > last.end - 1, "its sound has left: nothing of it can be stopped"
+    assert rig.queue.interrupt(None, rig.free) == "a"
+    rig.run(40)
+    assert rig.told("a") == ["started", "interrupted"]
+    assert rig.told("b") == ["started", "done"]
+
+
 def test_nothing_to_interrupt_is_told(rig: Rig) -> None:
     assert rig.queue.interrupt(None, rig.free) is None
     rig.queue.add(Voice("a", 5))

@@ -1,0 +1,148 @@
+"""From a request that has arrived to a task on the disk.
+
+Nothing becomes a task that is known to be unspeakable, and nothing becomes two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from broadcaster.api.problems import Refusal
+from broadcaster.api.station import StationView
+from broadcaster.api.upload import Received, SpoolingRequest, receive
+from broadcaster.api.wishes import Wishes, read_wishes
+from broadcaster.clock import wall_time_s
+from broadcaster.errors import ConfigError
+from broadcaster.speech.decode import probe_upload
+from broadcaster.speech.speaking import check_voice, expected_s
+from broadcaster.speech.text import read_text
+from broadcaster.store import Incoming, Task, TaskState
+from broadcaster.store.line import ahead_of
+
+PREPARING_S = 0.5
+"""What decoding and the first pictures of a task usually take; part of every estimate."""
+
+_HASHED_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A task that is on the disk; ``again`` when an earlier request had put it there."""
+
+    task: Task
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a task stands: tasks said before it, seconds until it is on air; None once ended."""
+
+    position: int | None
+    eta_s: float | None
+
+
+def accept(view: StationView, request: SpoolingRequest, header_key: str) -> Accepted:
+    """Read the body, judge it, store it.
+
+    Raises:
+        TaskRejected, MediaError, SpeechError, StoreError: as ``problems`` maps them.
+    """
+    received = receive(view, request)
+    wishes = read_wishes(received.fields, received.sound is not None, header_key)
+    channel = require_channel(view, wishes.channel)
+    voice = _voice(view, wishes)
+    _check_avatar(view, wishes, channel)
+    key = wishes.idempotency_key or None
+    fingerprint = _fingerprint(wishes, channel, voice, received.sound) if key else ""
+    earlier = view.store.accepted_before(key, fingerprint)
+    if earlier is not None:
+        return Accepted(earlier, again=True)
+    length_s = _judge(view, wishes, received)
+    incoming = received.sound or _text_file(wishes, request)
+    task = Task(
+        id=incoming.task_id,
+        channel=channel,
+        source_name=received.file_name,
+        sample_rate=view.channels[channel].audio.sample_rate,
+        priority=wishes.priority,
+        text=wishes.text or "",
+        voice=voice,
+        options=wishes.options_json,
+        interrupts=wishes.interrupts,
+        expected_s=round(length_s, 3),
+        idempotency_key=key,
+        fingerprint=fingerprint,
+    )
+    stored = view.store.accept(task, incoming)
+    return Accepted(stored, again=stored.id != task.id)
+
+
+def require_channel(view: StationView, name: object) -> str:
+    """The named channel, or the first one when none is named.
+
+    Raises:
+        Refusal: 422, there is no such channel.
+    """
+    if name is None or name == "":
+        return next(iter(view.channels))
+    if not isinstance(name, str) or name not in view.channels:
+        raise Refusal(422, f"No such channel; there is {', '.join(view.channels)}.")
+    return name
+
+
+def standing(task: Task, active: list[Task]) -> Standing:
+    """Where a task stands among the ``active`` ones of its channel."""
+    if task.ended:
+        return Standing(None, None)
+    if task.state is TaskState.ON_AIR:
+        return Standing(0, 0.0)
+    ahead = ahead_of(task, active, wall_time_s())
+    least_s = PREPARING_S if not task.samples else 0.0
+    return Standing(ahead.tasks, round(max(ahead.sound_s, least_s), 1))
+
+
+def _voice(view: StationView, wishes: Wishes) -> str:
+    """Who speaks; a voice that was named must exist even where nothing is to be spoken."""
+    if not wishes.voice and wishes.text is None:
+        return ""
+    voice = wishes.voice or view.settings.speech.voice
+    try:
+        check_voice(voice)
+    except ConfigError as error:
+        raise Refusal(422, str(error)) from error
+    return voice if wishes.text is not None else ""
+
+
+def _check_avatar(view: StationView, wishes: Wishes, channel: str) -> None:
+    there = view.channels[channel].presenter or "none"
+    if wishes.avatar and wishes.avatar not in {"auto", there}:
+        raise Refusal(422, f"No such avatar on this channel; there is {there}.")
+
+
+def _judge(view: StationView, wishes: Wishes, received: Received) -> float:
+    """The expected length of the speech in seconds; it can be spoken or decoded."""
+    if wishes.text is not None:
+        read_text(wishes.text, "en")
+        return expected_s(wishes.text)
+    assert received.sound is not None
+    return probe_upload(received.sound.path, view.decoding)
+
+
+def _text_file(wishes: Wishes, request: SpoolingRequest) -> Incoming:
+    """A text lies in the spool like a sound: its task's folder is there from the start."""
+    incoming = request.begin()
+    incoming.file.write((wishes.text or "").encode())
+    return incoming
+
+
+def _fingerprint(wishes: Wishes, channel: str, voice: str, sound: Incoming | None) -> str:
+    """The same for the same request: what is said, where and how, but not the file's name."""
+    said = hashlib.sha256()
+    if sound is not None:
+        with sound.path.open("rb") as file:
+            while block := file.read(_HASHED_AT_ONCE):
+                said.update(block)
+    asked = [wishes.text, channel, voice, wishes.priority, wishes.interrupts, wishes.options_json]
+    return hashlib.sha256(json.dumps([said.hexdigest(), *asked]).encode()).hexdigest()
