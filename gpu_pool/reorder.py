@@ -104,6 +104,12 @@ class Reorder:
             leaving.append(front.outcome or Gap(front.first, front.count, "not there in time"))
         return leaving
 
+    def lose(self, reason: str) -> None:
+        """Nothing that is still awaited will come."""
+        for each in self._expected:
+            if each.outcome is None:
+                each.outcome = Gap(each.first, each.count, reason)
+
     def next_deadline(self) -> float | None:
         """When ``release`` has something even if no answer comes."""
         return self._expected[0].needed_by if self._expected else None

@@ -93,6 +93,7 @@ class RingReader:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
