@@ -128,6 +128,10 @@ class Spool:
         """When a spoken text makes which phoneme, as JSON; only where the voice tells."""
         return self.folder(task_id) / "phonemes.json"
 
+    def mouths(self, task_id: str) -> Path:
+        """The mouth of a spoken text, a row per picture (``.npy``); only with phonemes."""
+        return self.folder(task_id) / "mouths.npy"
+
     def remove(self, task_id: str) -> None:
         """Delete a task's files; no error when they are gone."""
         shutil.rmtree(self.folder(task_id), ignore_errors=True)

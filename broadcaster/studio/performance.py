@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_pool.contracts import Batch, BatchKey, BatchResult, EngineNeeds, PictureRef
+from gpu_pool.contracts import (
+    SOUND_RATE_HZ,
+    Batch,
+    BatchKey,
+    BatchResult,
+    EngineNeeds,
+    Json,
+    PictureRef,
+)
 from gpu_pool.reorder import Gap, Reorder, Run
 from gpu_pool.windows import cut_sound, sound_span
 
@@ -55,9 +63,17 @@ class Performance:
         part: what is wanted.
         epoch: larger than that of any earlier rendering of the channel.
         sound: the whole task at 16 kHz, float32 mono; may be mapped from a file.
+        mouths: (pictures, 6) of the whole task, from a voice that told its phonemes.
     """
 
-    def __init__(self, part: Part, epoch: int, sound: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        part: Part,
+        epoch: int,
+        sound: NDArray[np.float32],
+        mouths: NDArray[np.float32] | None = None,
+    ) -> None:
+        self._mouths = mouths
         self.part, self.epoch = part, epoch
         self.on_air = False
         self._sound = sound
@@ -97,8 +113,18 @@ class Performance:
         first, fps = self._next, self.part.fps
         sound = cut_sound(self._sound, -self.part.origin, sound_span(needs, fps, first, count))
         key = BatchKey(self.part.channel, self.part.task_id, self.epoch, first)
-        cues = {"spoken": self.part.spoken}
+        cues: dict[str, Json] = {"spoken": self.part.spoken}
+        if self._mouths is not None:
+            cues["mouths"] = self._mouth_rows(self._mouths, first, count)
         return Batch(key, count, self.part.avatar, self._offset + first, sound, cues=cues)
+
+    def _mouth_rows(self, mouths: NDArray[np.float32], first: int, count: int) -> list[list[float]]:
+        """The rows of some pictures; the mouth is at rest where there are none."""
+        begun = round(self.part.origin * self.part.fps / SOUND_RATE_HZ) + first
+        rows = mouths[begun : begun + count]
+        missing = np.zeros((count - len(rows), mouths.shape[1]), np.float32)
+        found: list[list[float]] = np.concatenate([rows, missing]).round(4).tolist()
+        return found
 
     def submitted(self, batch: Batch, now: float) -> None:
         """The pool has taken the batch."""

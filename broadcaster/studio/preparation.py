@@ -17,6 +17,7 @@ from pathlib import Path
 
 from broadcaster.errors import SourceError, StoreFull
 from broadcaster.speech.decode import DecodeSettings, decode_upload
+from broadcaster.speech.lips import write_mouths
 from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.speech.speaking import Speaker
 
@@ -56,6 +57,8 @@ class Preparation:
         voice: who speaks it.
         samples: > 0 when the store knows the sound to be prepared already.
         gain_db: from an earlier preparation; None when there was none.
+        mouths: where the mouth of a spoken text goes; None where nobody draws it.
+        fps: pictures per second of that.
     """
 
     channel: str
@@ -68,6 +71,8 @@ class Preparation:
     voice: str = ""
     samples: int = 0
     gain_db: float | None = None
+    mouths: Path | None = None
+    fps: int = 25
 
 
 class Preparer:
@@ -134,6 +139,8 @@ def prepare(work: Preparation, settings: DecodeSettings, speaker: Speaker) -> Pr
             speaker.speak(work.text, work.voice, spoken, work.phonemes)
         source = spoken if work.text else work.upload
         made = decode_upload(source, work.files, work.sample_rate, settings, work.gain_db)
+        if work.text and work.mouths is not None:
+            write_mouths(work.phonemes, work.files.sound_16k, work.fps, work.mouths)
     except SourceError as error:
         return Prepared(channel, task_id, error=str(error))
     except (StoreFull, OSError) as error:

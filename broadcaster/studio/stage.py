@@ -190,8 +190,22 @@ class Stage:
         """Whether a task is being rendered, or was, and is not over."""
         return task_id in self._performances
 
-    def begin(self, channel: str, task_id: str, answer: Message, sound_16k: Path) -> None:
-        """The playout has taken a task: render what it expects."""
+    def renders(self, channel: str) -> bool:
+        """Whether somebody draws the mouth on a channel."""
+        return channel in self._channels
+
+    def begin(
+        self, channel: str, task_id: str, answer: Message, sound_16k: Path, mouths: Path
+    ) -> None:
+        """The playout has taken a task: render what it expects.
+
+        Args:
+            channel: the task's.
+            task_id: the task.
+            answer: of the playout.
+            sound_16k: the task's sound for the models.
+            mouths: its mouth, where the voice told its phonemes; there need be none.
+        """
         backdrop = self._channels[channel]
         fps = backdrop.avatar.picture.fps
         from_sample = int(answer["from_sample"])
@@ -209,7 +223,8 @@ class Stage:
         self.end(task_id)
         self._epoch += 1
         sound = np.memmap(sound_16k, np.float32, "r")
-        self._performances[task_id] = Performance(part, self._epoch, sound)
+        told = np.load(mouths) if mouths.exists() else None
+        self._performances[task_id] = Performance(part, self._epoch, sound, told)
         self._tempo.begin(task_id, self._now())
         self.bring_forward()
 

@@ -54,6 +54,7 @@ class Studio:
     def __init__(self, settings: SettingsModel, paths: StatePaths, clock: Clock) -> None:
         self._clock = clock
         self._rates = {c.name: c.audio.sample_rate for c in settings.channels}
+        self._fps = {c.name: c.video.fps for c in settings.channels}
         self._history_s = settings.api.history_hours * 3600
         store = TaskStore(paths.database, Spool(paths.spool), settings.api.queue_limit)
         self._books = Books(store)
@@ -268,6 +269,8 @@ class Studio:
             task.voice,
             samples,
             task.gain_db,
+            spool.mouths(task.id) if self._stage.renders(task.channel) else None,
+            self._fps[task.channel],
         )
 
     def _on_prepared(self, prepared: Prepared) -> None:
@@ -332,7 +335,8 @@ class Studio:
         if held.step is Step.READY:
             self._desk.lanes[name] = self._desk.lanes[name].sent(held.task_id)
         if "tick" in answer:
-            self._stage.begin(name, held.task_id, answer, sound_16k)
+            mouths = self._books.store.spool.mouths(held.task_id)
+            self._stage.begin(name, held.task_id, answer, sound_16k, mouths)
         else:
             self._plain.add(held.task_id)
 

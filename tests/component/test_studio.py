@@ -284,13 +284,11 @@ def test_a_busy_playout_is_asked_again_and_a_refusal_fails_the_task(
     station.reaches(second, TaskState.DONE)
 
 
-def test_a_lost_ring_only_costs_a_second(station: Station, playout: FakePlayout) -> None:
+def test_a_task_whose_ring_was_lost_is_found_by_polling(station: Station, playout: FakePlayout) -> None:
     station.start()
     station.reaches(station.post(0.1), TaskState.DONE)
     station.paths.doorbell.unlink()
-    begun = time.monotonic()
     station.reaches(station.post(0.1), TaskState.DONE)
-    assert time.monotonic() - begun < 2.5
 
 
 def test_sigterm_ends_the_studio_within_a_second_even_while_the_playout_hangs(

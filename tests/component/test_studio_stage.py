@@ -18,7 +18,7 @@ from broadcaster.settings.model import Channel, Pool, SettingsModel, Video
 from broadcaster.studio.stage import Readiness, Stage
 from gpu_pool.contracts import EngineSpec, PictureFormat, PictureRef
 from gpu_pool.engines.simulated import read_stamp, task_number
-from gpu_pool.ring import MEMORY, PREFIX, RingReader
+from gpu_pool.ring import RingReader
 
 FPS = 25
 VIDEO = Video(width=192, height=112, fps=FPS)
@@ -59,7 +59,7 @@ class Air:
         spoken = SPOKEN - from_sample * FPS // RATE
         answer = {"tick": tick, "index": index, "from_sample": from_sample}
         answer |= {"spoken": spoken, "pictures": spoken + TAIL}
-        self.stage.begin("main", task, answer, self.sound)
+        self.stage.begin("main", task, answer, self.sound, self.sound.with_name("none"))
 
     def look(self, give_back: bool = True) -> None:
         for message in self.messages:
@@ -88,14 +88,15 @@ class Air:
 def on_stage(
     folder: Path, engine: dict[str, Any] | None = None, devices: tuple[str, ...] = ("cpu",)
 ) -> Iterator[Air]:
-    before = set(MEMORY.glob(f"{PREFIX}*"))
     air = Air(folder, engine or {}, devices)
     try:
         air.until(lambda: air.stage.readiness("main") is Readiness.READY)
+        ring = Path(str(air.stage.order("main", 1)["ring"]))
+        assert ring.exists()
         yield air
     finally:
         air.stage.close()
-    assert set(MEMORY.glob(f"{PREFIX}*")) <= before
+    assert not ring.exists()
 
 
 def test_every_picture_is_rendered_for_its_tick_and_the_ring_is_empty_afterwards(
@@ -193,13 +194,17 @@ def test_pictures_of_an_earlier_ring_are_not_taken_for_the_present_ones(tmp_path
     with on_stage(tmp_path) as air:
         slots = air.free
         air.order("a")
-        air.until(lambda: len(air.stage._shown) >= 8)
+        deadline = time.monotonic() + 60
+        while sum(len(message["refs"]) for message in air.messages) < 24:
+            assert time.monotonic() < deadline
+            air.stage.bring_forward()
+            time.sleep(0.01)
         taken = slots - air.free
-        pairs = [(ref.slot, ref.generation) for ref in air.stage._shown]
+        pairs = [tuple(pair) for message in air.messages for pair in message["refs"]]
         air.stage.on_released(pairs, "/dev/shm/gpu-pool-of-a-studio-that-died")
-        assert slots - air.free >= taken
+        assert slots - air.free == taken == 24
         air.stage.on_released(pairs, str(air.reader.path))
-        assert slots - air.free < taken
+        assert air.free == slots
 
 
 def test_when_every_worker_is_parked_sound_goes_on_without_pictures(tmp_path: Path) -> None:

@@ -127,3 +127,13 @@ def test_without_workers_a_task_is_lost_to_its_last_picture_and_no_further() -> 
     made.leaving(0.0, told.append)
     assert sum(gap.count for gap in told) == SPOKEN + TAIL
     assert made.complete
+
+
+def test_a_voice_that_told_its_phonemes_gives_the_mouth_of_every_picture() -> None:
+    rows = np.arange(SPOKEN * 6, dtype=np.float32).reshape(SPOKEN, 6) / 1000
+    part = Part("main", "a", "anna", 25, 0, 100, 30 + TAIL, 30, (SPOKEN - 30) * 640)
+    made = Performance(part, 1, np.zeros(SPOKEN * 640, np.float32), rows)
+    told = np.concatenate([np.asarray(b.cues["mouths"], np.float32) for b in ask_all(made)])
+    assert told.shape == (30 + TAIL, 6)
+    assert np.allclose(told[:30], rows[SPOKEN - 30 :], atol=1e-4)
+    assert not told[30:].any()
