@@ -284,7 +284,9 @@ def test_a_busy_playout_is_asked_again_and_a_refusal_fails_the_task(
     station.reaches(second, TaskState.DONE)
 
 
-def test_a_task_whose_ring_was_lost_is_found_by_polling(station: Station, playout: FakePlayout) -> None:
+def test_a_task_whose_ring_was_lost_is_found_by_polling(
+    station: Station, playout: FakePlayout
+) -> None:
     station.start()
     station.reaches(station.post(0.1), TaskState.DONE)
     station.paths.doorbell.unlink()
