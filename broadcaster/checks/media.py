@@ -14,7 +14,8 @@ def check_idle_media(settings: SettingsModel) -> Iterator[Finding]:
     """Every idle clip of every channel."""
     for channel in settings.channels:
         if not channel.idle.clips:
-            yield Finding("ok", f"idle of {channel.name}", "no clips: the moving test card")
+            shown = f"the presenter {channel.presenter}" if channel.presenter else "the test card"
+            yield Finding("ok", f"idle of {channel.name}", f"no clips: {shown}")
         for number, clip in enumerate(channel.idle.clips):
             key = f"channels.{channel.name}.idle.clips.{number}"
             yield _check_clip(clip, channel, key)
