@@ -495,9 +495,11 @@ def _settle(world: World) -> None:
             world.die(slot)
         world.load()
         for slot in sorted(world.flying):
-            world.finish(slot)
+            if slot not in world.condemned:  # judged while another one finished
+                world.finish(slot)
         report = world.dispatcher.report(world.now)
-        if not report.queued and not report.in_flight and not world.flying:
+        idle = not report.queued and not report.in_flight and not world.flying
+        if idle and not world.condemned:  # a condemned worker keeps its pictures until it is gone
             return
         world.beat()
         if not world.flying:
