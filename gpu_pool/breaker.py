@@ -39,7 +39,8 @@ class Breaker:
         if failed_trial or limits.deaths_at_most <= max(len(recent), fruitless):
             return Breaker(limits, (), 0, now + limits.park_s, parked=True)
         pauses = limits.restart_pauses_s
-        pause_s = pauses[min(len(recent), len(pauses)) - 1]
+        # In a row: what did work in between, or died long ago, costs the next start no pause.
+        pause_s = pauses[min(len(recent), fruitless, len(pauses)) - 1]
         return Breaker(limits, recent, fruitless, now + pause_s)
 
     def started(self) -> Breaker:

@@ -109,9 +109,9 @@ class Mixer:
         segment = composition.segment
         if segment is None or composition.weight <= 0.0:
             return idle
-        top = segment.source.picture(segment.index(tick), idle)
+        top = segment.source.picture(segment.shown_index(tick), idle)
         leaving = composition.leaving
         if leaving is not None:
-            below = leaving.source.picture(leaving.index(tick), idle)
+            below = leaving.source.picture(leaving.shown_index(tick), idle)
             top = blend(below, top, composition.entered)
         return blend(idle, top, composition.weight)

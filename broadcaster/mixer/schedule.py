@@ -28,6 +28,16 @@ class Segment:
         """The source's index at ``tick``; past the end it runs on for the fade out."""
         return self.first_index + tick - self.start
 
+    def shown_index(self, tick: int) -> int:
+        """The index whose picture is on top at ``tick``.
+
+        A task that ran dry goes on where it stopped: under its fade out it stands still, so that
+        pictures that come just then are kept until their sound is heard.
+        """
+        index = self.index(tick)
+        dry = not self.complete and not self.soft_end
+        return min(index, self.index(self.end) - 1) if dry else index
+
     def tick(self, index: int) -> int:
         """The tick at which the source's ``index`` is due."""
         return self.start + index - self.first_index

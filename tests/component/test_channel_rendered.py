@@ -158,6 +158,27 @@ def test_a_ring_run_dry_pauses_sound_and_picture_together_and_loses_no_sample(
     assert splice_check.block_rms(heard[:, :length] - mix[:, :length]).max() < 0.02
 
 
+@pytest.mark.parametrize("late", range(1, FADE + 2))
+def test_pictures_that_come_while_a_dry_task_fades_out_are_kept_for_their_sound(
+    air: Air, studio: Studio, late: int
+) -> None:
+    studio.order()
+    wait_for_sound(air)
+    studio.render(0, 25)
+    air.run_until(lambda: air.channel._mixer.underruns == 1, 5000)
+    lead = air.channel._first_free_tick - air.channel.tick
+    air.run(lead + late)
+    for first in range(25, TICKS + FADE, 5):
+        studio.render(first, min(5, TICKS + FADE - first))
+        air.run(2)
+    air.run_until(lambda: air.ended("a"), 5000)
+    air.run(60)
+    done = next(e for e in air.events if e["event"] == "done")
+    assert done["played_samples"] == studio.samples
+    assert air.channel._mixer.underruns == 1
+    assert studio.take_back() == TICKS + FADE
+
+
 def test_every_picture_comes_back_once_also_after_an_interrupt(air: Air, studio: Studio) -> None:
     studio.order()
     wait_for_sound(air)

@@ -83,7 +83,7 @@ def test_a_task_that_runs_dry_fades_out_and_comes_back_without_a_sample_lost(air
     idle = shown_by(SLATE)
     weights = [(STEPS - 1 - n) / STEPS for n in range(FADE)]
     for n, weight in enumerate(weights):
-        wanted = blend(idle[(pause + n) % 25], task.picture(27 + n, idle[0]), weight)
+        wanted = blend(idle[(pause + n) % 25], task.picture(26, idle[0]), weight)
         assert splice_check.psnr(heard.pictures[pause + n], wanted) >= 38
     assert np.array_equal(heard.pictures[pause + 30], idle[(pause + 30) % 25])
 

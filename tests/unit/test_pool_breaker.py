@@ -27,6 +27,12 @@ def test_deaths_in_a_row_are_followed_by_growing_pauses() -> None:
     assert pauses == [0.0, 0.25, 0.5, 1.0]
 
 
+def test_a_worker_that_did_work_before_it_died_is_followed_at_once() -> None:
+    breaker = after_deaths([100.0, 101.0]).started().worked().died(110.0, 8.0)
+    assert breaker.retry_at == 110.0
+    assert breaker.started().died(111.0, 1.0).retry_at == 111.25
+
+
 def test_the_fifth_death_within_a_minute_parks_the_slot_for_a_minute() -> None:
     breaker = after_deaths([100.0, 110.0, 120.0, 130.0, 159.9])
     assert breaker.parked
