@@ -46,7 +46,7 @@ class Station:
         self.rtmp, self.stat, self.api = free_port(), free_port(), free_port()
         self.config = self.folder / "config.yaml"
         self.config.write_text(
-            f"station: {{state_dir: {self.folder / 'var'}, log_level: info}}\n"
+            f"station: {{state_dir: {self.folder / 'var'}, log_level: warning}}\n"
             f"relay: {{port: {self.rtmp}, stat_port: {self.stat}}}\n"
             f"api: {{port: {self.api}}}\n{extra}"
         )
