@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks import spoken_code
 from benchmarks.speaking_judge import judge, judge_ring, judge_stream, missed, row, spans_of
-from benchmarks.speaking_station import FPS, LARGE, SpeakingStation, speaking_station
+from benchmarks.speaking_station import FPS, LARGE, SMALL, SpeakingStation, speaking_station
 from tests.doubles.station import process_tree
 
 SYMBOL_S = spoken_code.SYMBOL_S
@@ -103,13 +103,17 @@ def _speaking(one: SpeakingStation, number: int, seconds: float = SPEECH_S) -> s
 
 def role_killed(role: str, runs: int) -> None:
     name = f"{role} killed"
-    with speaking_station() as one:
+    studio, back_s = role == "studio", []
+    with speaking_station(LARGE if studio else SMALL) as one:
         tasks = []
         for number in range(runs):
             tasks.append(_speaking(one, number))
             time.sleep(random.uniform(0.1, SPEECH_S - 1.5))
-            pid = one.pid(role)
+            pid, before = one.pid(role), one.workers_readied()
             os.killpg(pid, signal.SIGKILL) if role == "api" else os.kill(pid, signal.SIGKILL)
+            if studio:
+                new = lambda before=before: one.workers_readied() > before  # noqa: E731
+                back_s.append(one.wait(new, "a new worker", 30))
             one.wait(lambda task=tasks[-1]: one.state(task) == "done", "done", 60)
             one.wait(one.serving, "a worker", 30)
         playout = role == "playout"
@@ -122,7 +126,10 @@ def role_killed(role: str, runs: int) -> None:
         else:
             row(f"{name}: sessions", sessions, "1", sessions == 1)
             dry = one.metric("broadcaster_underruns_total")
-            row(f"{name}: underruns", int(dry), "", True)
+            row(f"{name}: underruns", int(dry), "0", dry == 0)
+        if studio:
+            row(f"{name}: worker loaded after, s, median", float(np.median(back_s)), "", True)
+            row(f"{name}: worker loaded after, s, at most", max(back_s), "<= 3", max(back_s) <= 3)
         judge_stream(one, name, killed=playout)
 
 

@@ -80,6 +80,10 @@ class SpeakingStation(Station):
         workers = self.things("worker/")
         return bool(workers) and all(each["state"] in {"ready", "busy"} for each in workers)
 
+    def workers_readied(self) -> int:
+        """How often a worker of the station has been loaded, by its log."""
+        return (self.folder / "log").read_bytes().count(b" is ready, warm after ")
+
     def things(self, prefix: str) -> list[dict[str, Any]]:
         things = json.loads(self.get("/status")[1])["things"]
         return [thing for thing in things if thing["name"].startswith(prefix)]

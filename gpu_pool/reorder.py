@@ -51,11 +51,6 @@ class Reorder:
         """Index of the first picture that has not left."""
         return self._released
 
-    @property
-    def waiting(self) -> int:
-        """Batches that were announced and have not left."""
-        return len(self._expected)
-
     def expect(self, first: int, count: int, needed_by: float) -> None:
         """Announce a batch that is submitted; its pictures follow those of the one before.
 

@@ -14,10 +14,12 @@ class Ramp:
 
     Args:
         fade_ticks: F; 0 cuts.
+        quick_ticks: the same for a quick way back to idle; never longer than ``fade_ticks``.
     """
 
-    def __init__(self, fade_ticks: int) -> None:
+    def __init__(self, fade_ticks: int, quick_ticks: int = 0) -> None:
         self._steps = fade_ticks + 1
+        self._quick = -(-self._steps // (quick_ticks + 1))
         self._position = 0
 
     @property
@@ -25,9 +27,10 @@ class Ramp:
         """The weight on air, 0 (idle) to 1 (task)."""
         return self._position / self._steps
 
-    def step(self, towards_task: bool) -> float:
-        """Walk one tick and return the weight of that tick."""
-        move = 1 if towards_task else -1
+    def step(self, towards_task: bool, quick: bool = False) -> float:
+        """Walk one tick and return the weight of that tick; ``quick`` is for the way to idle."""
+        back = self._quick if quick else 1
+        move = 1 if towards_task else -back
         self._position = min(self._steps, max(0, self._position + move))
         return self.weight
 

@@ -85,25 +85,14 @@ class Performance:
         """The picture that was last told to be on air."""
 
     @property
-    def complete(self) -> bool:
-        """True once everything was asked for and has left."""
-        return self._next >= self.part.pictures and not self._reorder.waiting
-
-    @property
     def rendered(self) -> int:
         """The first picture that has not left for the playout."""
         return self._reorder.released
 
-    def expected_at(self, index: int, tick: int) -> bool:
-        """The playout shows ``index`` at ``tick``; pictures asked for from now on are drawn so.
-
-        Returns:
-            Whether that is new.
-        """
+    def expected_at(self, index: int, tick: int) -> None:
+        """The playout shows ``index`` at ``tick``; pictures asked for from now on are drawn so."""
         self._shown = index
-        moved = tick - index != self._offset
         self._offset = tick - index
-        return moved
 
     def next_batch(self, needs: EngineNeeds, window: int) -> Batch | None:
         """The next pictures, or None when all are asked for or the window is used up."""

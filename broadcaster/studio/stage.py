@@ -43,11 +43,12 @@ from gpu_pool.pool import Pool
 from gpu_pool.reorder import Gap, Run
 from gpu_pool.ring import MEMORY, Ring
 
-RING_S = 3.0
-"""Pictures per channel: two seconds for the task on air, one for the next."""
+RING_S = 6.0
+"""Pictures per channel: four seconds for the task on air, half of that for the next. A studio that
+is killed is rendering again after 1.2 s, on a busy machine after 3: nobody is to see that."""
 
 NEXT_SHARE = 1 / 3
-"""What a task that is not on air yet may hold of its channel's part of the ring."""
+"""What a task behind another one may hold of its channel's part of the ring."""
 
 MEMORY_SHARE = 0.6
 """Of what is free in shared memory, at most."""
@@ -327,8 +328,10 @@ class Stage:
     def _ask(self, needs: EngineNeeds) -> None:
         """In the order of the tasks: what is on air first, then what comes next."""
         assert self._pool is not None
+        firsts = {each.part.channel: each for each in reversed(self._performances.values())}
         for performance in self._performances.values():
-            share = 1 - NEXT_SHARE if performance.on_air else NEXT_SHARE
+            first = performance.on_air or performance is firsts[performance.part.channel]
+            share = 1 - NEXT_SHARE if first else NEXT_SHARE
             window = int(self._window(performance.part.channel) * share)
             while (batch := performance.next_batch(needs, window)) is not None:
                 if not self._pool.submit(batch):

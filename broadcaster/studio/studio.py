@@ -53,6 +53,8 @@ class Studio:
 
     def __init__(self, settings: SettingsModel, paths: StatePaths, clock: Clock) -> None:
         self._clock = clock
+        # First: its workers load while the rest is opened, and the task on air waits for them.
+        self._stage = Stage(settings, self._announce, clock.now)
         self._rates = {c.name: c.audio.sample_rate for c in settings.channels}
         self._fps = {c.name: c.video.fps for c in settings.channels}
         self._history_s = settings.api.history_hours * 3600
@@ -63,7 +65,6 @@ class Studio:
         self._preparer = Preparer(decode_settings(settings))
         self._report = Report(paths.run)
         self._desk = Desk(tuple(self._rates), self._books, self._link, clock)
-        self._stage = Stage(settings, self._announce, clock.now)
         self._plain: set[str] = set()
         """Tasks that the playout says without pictures."""
         self._watched: socket.socket | None = None

@@ -20,6 +20,10 @@ _ON_AIR_PAUSE_S = 1.0
 """Longest pause before playout or relay is tried again. The channel is dark meanwhile, and a try a
 second costs little; 20 kills in a row had let the general pause grow to 30 s."""
 
+_STUDIO_PAUSE_S = 0.5
+"""Longest pause before the studio is tried again. What is rendered lasts for 4 s, and a studio
+takes 1.2 s to its first picture; after kills a few seconds apart the general pause is longer."""
+
 _VERDICT_LATE_S = 0.55
 """A verdict waits for the next tick of the loop (0.5 s, and a little jitter): taken off the limit,
 so that a hung relay is replaced within the time that the settings promise."""
@@ -109,6 +113,8 @@ def _relay(settings: SettingsModel, paths: StatePaths) -> RoleSpec:
 def _python_role(name: str, settings: SettingsModel, paths: StatePaths) -> RoleSpec:
     module = f"broadcaster.{name}"
     argv = (sys.executable, "-m", module, "--settings", str(paths.resolved_settings))
+    if name == "studio":
+        return RoleSpec(name=name, argv=argv, longest_pause_s=_STUDIO_PAUSE_S)
     if name != "playout":
         return RoleSpec(name=name, argv=argv)
     hang_after_s = settings.playout.hang_after_s

@@ -7,6 +7,7 @@ import pytest
 
 from broadcaster.codec.sound_line import Silence
 from broadcaster.mixer.blend import blend
+from broadcaster.mixer.mixer import INTERRUPT_FADE_TICKS
 from tests.doubles.channel_air import (
     CD,
     FADE,
@@ -106,7 +107,7 @@ def test_a_task_that_runs_dry_at_once_twice_still_splices_exactly(air: Air) -> N
 
 
 @pytest.mark.parametrize("after", [0, 3, 30])
-def test_an_interrupt_is_over_within_the_lead_and_the_fade(air: Air, after: int) -> None:
+def test_an_interrupt_is_over_within_the_lead_and_one_mixed_picture(air: Air, after: int) -> None:
     task = air.task(TracedTask("a", 200, SMALL))
     air.run_until(lambda: air.told("a") == ["started"])
     air.run(after)
@@ -119,7 +120,7 @@ def test_an_interrupt_is_over_within_the_lead_and_the_fade(air: Air, after: int)
     assert last - asked <= lead + 2
     air.run(60)
     heard, idle = air.heard(), shown_by(SLATE)
-    for tick in range(last + 1 + FADE, air.channel.tick):
+    for tick in range(last + 1 + INTERRUPT_FADE_TICKS, air.channel.tick):
         assert splice_check.psnr(heard.pictures[tick], idle[tick % 25]) > 38
     mix = silent_mix(air, task)
     per = SMALL.samples_per_tick
@@ -140,7 +141,7 @@ def test_an_interrupt_shortly_before_the_end_finds_its_idle_pictures(
     assert air.call(lambda: air.channel.interrupt("a")) == "a"
     air.run(70)
     assert air.told("a") == ["started", "interrupted"]
-    assert_pictures(air, air.heard(), task)
+    assert_pictures(air, air.heard(), task, interrupted=True)
 
 
 @pytest.mark.parametrize("first_ticks", [1, 2, 20])

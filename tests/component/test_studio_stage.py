@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from broadcaster.settings.model import Channel, Pool, SettingsModel, Video
-from broadcaster.studio.stage import Readiness, Stage
+from broadcaster.studio.stage import NEXT_SHARE, RING_S, Readiness, Stage
 from gpu_pool.contracts import EngineSpec, PictureFormat, PictureRef
 from gpu_pool.engines.simulated import read_stamp, task_number
 from gpu_pool.ring import RingReader
@@ -25,6 +25,12 @@ VIDEO = Video(width=192, height=112, fps=FPS)
 FORMAT = PictureFormat(192, 112, FPS)
 SPOKEN, TAIL = 100, 10
 RATE = 48_000
+SLOTS = int(RING_S * FPS)
+AHEAD = int(SLOTS * (1 - NEXT_SHARE))
+WHOLE = AHEAD // 8 * 8
+"""Whole batches of a task with none before it."""
+WAITING = int(SLOTS * NEXT_SHARE) // 8 * 8
+"""Whole batches of a task behind another one."""
 RAMP = np.linspace(0, 1, SPOKEN * 640, dtype=np.float32)
 """A sound whose loudness tells the moment."""
 
@@ -77,6 +83,13 @@ class Air:
                 self.given_back += len(message["refs"])
         self.messages.clear()
 
+    def count(self, told: dict[str, int]) -> dict[str, int]:
+        """Take what was announced, without giving anything back; adds it up by task."""
+        for message in self.messages:
+            told[message["task_id"]] += len(message["refs"])
+        self.messages.clear()
+        return told
+
     @property
     def free(self) -> int:
         report = self.stage.report()
@@ -113,16 +126,21 @@ def test_every_picture_is_rendered_for_its_tick_and_the_ring_is_empty_afterwards
         air.until(lambda: air.free == slots)
 
 
-def test_a_task_that_is_not_on_air_holds_a_third_of_the_ring_at_most(tmp_path: Path) -> None:
+def test_a_task_behind_another_holds_a_third_of_the_ring_and_the_first_one_the_rest(
+    tmp_path: Path,
+) -> None:
     with on_stage(tmp_path) as air:
         air.order("a")
-        deadline = time.monotonic() + 3
-        while time.monotonic() < deadline:
+        air.order("b", tick=1000 + SPOKEN)
+        told = {"a": 0, "b": 0}
+        deadline = time.monotonic() + 60
+        while air.count(told) != {"a": WHOLE, "b": WAITING}:
+            assert time.monotonic() < deadline
             air.stage.bring_forward()
             time.sleep(0.01)
-        told = sum(len(message["refs"]) for message in air.messages)
-        assert 8 <= told <= 75 // 3
-        air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
+        report = air.stage.report()
+        assert report is not None
+        assert report.queued == report.in_flight == 0, "nothing more is asked for"
 
 
 def test_pictures_follow_the_air_when_a_task_begins_later_than_expected(tmp_path: Path) -> None:
@@ -195,14 +213,14 @@ def test_pictures_of_an_earlier_ring_are_not_taken_for_the_present_ones(tmp_path
         slots = air.free
         air.order("a")
         deadline = time.monotonic() + 60
-        while sum(len(message["refs"]) for message in air.messages) < 24:
+        while sum(len(message["refs"]) for message in air.messages) < WHOLE:
             assert time.monotonic() < deadline
             air.stage.bring_forward()
             time.sleep(0.01)
         taken = slots - air.free
         pairs = [tuple(pair) for message in air.messages for pair in message["refs"]]
         air.stage.on_released(pairs, "/dev/shm/gpu-pool-of-a-studio-that-died")
-        assert slots - air.free == taken == 24
+        assert slots - air.free == taken == WHOLE
         air.stage.on_released(pairs, str(air.reader.path))
         assert air.free == slots
 
@@ -224,8 +242,8 @@ def test_when_every_worker_is_parked_sound_goes_on_without_pictures(tmp_path: Pa
             air.stage.bring_forward()
             air.look()
             time.sleep(0.01)
-        air.until(lambda: 8 + 50 - 1 in air.lost | air.stamps.keys())
-        assert max(air.lost) < 8 + 50, "what is on air later may still be rendered"
+        air.until(lambda: 8 + AHEAD - 1 in air.lost | air.stamps.keys())
+        assert max(air.lost) < 8 + AHEAD, "what is on air later may still be rendered"
         air.stage.on_place("a", SPOKEN, 1000 + SPOKEN)
         air.until(lambda: len(air.stamps) + len(air.lost) == SPOKEN + TAIL)
         air.until(lambda: air.free == slots)

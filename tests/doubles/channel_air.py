@@ -17,6 +17,7 @@ from broadcaster.codec.sound_line import IdleSound, SoundLoop
 from broadcaster.formats import AudioFormat, EncodeFormat, VideoFormat
 from broadcaster.idle.loop import EncodedLoop
 from broadcaster.mixer.blend import Picture, blend
+from broadcaster.mixer.mixer import INTERRUPT_FADE_TICKS
 from broadcaster.playout.channel import ChannelAir
 from tests.doubles.programme import (
     SMALL,
@@ -187,18 +188,23 @@ CARD = loop_of(12, 3, sound=audible(440.0), title="test card")
 CLIP = loop_of(13, 2, sound=audible(523.0), title="clip.mp4")
 
 
-def expected_picture(idle: Picture, task: TracedTask, tick: int, start: int, end: int) -> Picture:
-    inside, out = min(tick - start + 1, STEPS), max(0, tick - end + 1)
+def expected_picture(
+    idle: Picture, task: TracedTask, tick: int, start: int, end: int, back: int = 1
+) -> Picture:
+    inside, out = min(tick - start + 1, STEPS), back * max(0, tick - end + 1)
     weight = max(0, min(inside, min(end - start, STEPS) - out if out else inside)) / STEPS
     top = task.picture(tick - start, idle)
     return blend(idle, top, weight)
 
 
-def assert_pictures(air: Air, heard: Heard, task: TracedTask, least_db: float = 40.0) -> None:
+def assert_pictures(
+    air: Air, heard: Heard, task: TracedTask, least_db: float = 40.0, interrupted: bool = False
+) -> None:
+    back = -(-STEPS // (INTERRUPT_FADE_TICKS + 1)) if interrupted else 1
     idle = shown_by(air.loop)
     start, end = task.at[0], task.at[-1] + 1
     expected = [
-        expected_picture(idle[t % len(idle)], task, t, start, end)
+        expected_picture(idle[t % len(idle)], task, t, start, end, back)
         if t >= start
         else idle[t % len(idle)]
         for t in range(air.channel.tick)

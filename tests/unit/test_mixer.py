@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from broadcaster.mixer.blend import Picture, blend
-from broadcaster.mixer.mixer import Mixer
+from broadcaster.mixer.mixer import INTERRUPT_FADE_TICKS, Composition, Mixer
 from broadcaster.mixer.ramp import Ramp, idle_gain
 from broadcaster.mixer.schedule import Schedule, Segment
 from broadcaster.playout.task_queue import TaskQueue
@@ -89,6 +89,18 @@ def test_a_fade_of_f_ticks_shows_f_mixed_pictures() -> None:
     ramp = Ramp(4)
     assert [ramp.step(True) for _ in range(6)] == [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
     assert Ramp(0).step(True) == 1.0
+
+
+@given(st.integers(0, 50), st.integers(0, 5), st.lists(st.booleans(), max_size=60))
+def test_a_quick_way_back_shows_few_mixed_pictures_from_wherever_it_begins(
+    fade: int, quick: int, towards: list[bool]
+) -> None:
+    ramp = Ramp(fade, quick)
+    for task in towards:
+        ramp.step(task)
+    weights = [ramp.step(False, quick=True) for _ in range(quick + 1)]
+    assert weights == sorted(weights, reverse=True)
+    assert weights[-1] == 0.0
 
 
 def test_idle_sound_fades_by_equal_power_without_a_step_between_ticks() -> None:
@@ -215,6 +227,7 @@ class Rig:
         self.segments: list[Segment | None] = []
         self.weights: list[float] = []
         self.drawn: list[Picture] = []
+        self.compositions: list[Composition] = []
         for tick in range(lead):
             self.mix(tick)
 
@@ -230,6 +243,7 @@ class Rig:
         self.queue.decide(self.free, lambda _: pictures_ready)
         self.mix(self.free)
         composition = self.mixer.compose(self.tick)
+        self.compositions.append(composition)
         self.weights.append(composition.weight)
         self.drawn.append(self.mixer.draw(composition, self.tick, IDLE))
         self.queue.after(self.tick, self.fade)
@@ -289,11 +303,12 @@ def test_any_history_gives_each_tick_one_picture_and_all_its_samples(
 def _judge_air(rig: Rig, fade: int) -> None:
     assert len(rig.drawn) == len(rig.weights) == rig.tick
     assert len(rig.mixed) == rig.free
-    step = 1 / (fade + 1) + 1e-9
     assert all(0.0 <= w <= 1.0 for w in rig.weights)
-    assert all(abs(b - a) <= step for a, b in pairwise([0.0, *rig.weights]))
-    levels = [int(p[0, 0]) for p in rig.drawn]
-    assert all(abs(b - a) <= 255 * step + 2 for a, b in pairwise([0, *levels]))
+    steps = [_step(rig, tick, fade) + 1e-9 for tick in range(rig.tick)]
+    weights = pairwise([0.0, *rig.weights])
+    assert all(abs(b - a) <= s for (a, b), s in zip(weights, steps, strict=True))
+    levels = pairwise([0, *(int(p[0, 0]) for p in rig.drawn)])
+    assert all(abs(b - a) <= 255 * s + 2 for (a, b), s in zip(levels, steps, strict=True))
     for tick, (mixed, segment) in enumerate(zip(rig.mixed, rig.segments, strict=True)):
         if segment is None:
             assert mixed is None or not mixed.any()
@@ -311,6 +326,15 @@ def _judge_air(rig: Rig, fade: int) -> None:
             assert np.array_equal(mixed, whole)
     assert rig.mixer.idle
     assert rig.weights[-1] == 0.0
+
+
+def _step(rig: Rig, tick: int, fade: int) -> float:
+    """The most a weight may move: after an interrupt, half of the way."""
+    said = next((s for s in reversed(rig.segments[: tick + 1]) if s is not None), None)
+    interrupted = said is not None and said.soft_end and said.end <= tick
+    return (
+        -(-(fade + 1) // (INTERRUPT_FADE_TICKS + 1)) / (fade + 1) if interrupted else 1 / (fade + 1)
+    )
 
 
 def _judge_tasks(rig: Rig, voices: list[Voice], interrupted: set[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from broadcaster.mixer.mixer import INTERRUPT_FADE_TICKS
 from broadcaster.playout.task_queue import HELD_TASKS
 from tests.unit.test_mixer import PER_TICK, Rig, Voice
 
@@ -114,8 +115,21 @@ def test_an_interrupt_ends_the_sound_within_the_lead_and_one_soft_tick(rig: Rig)
     ended = next(e for e in rig.events if e["event"] == "interrupted")
     assert ended["played_samples"] == len(a.given) * PER_TICK
     assert rig.told("a") == ["started", "interrupted"]
-    assert rig.weights[free + 3] > 0 == rig.weights[free + 4]
-    assert free + 4 - at == rig.lead + 1 + rig.fade
+    assert rig.weights[free : free + 3] == [1.0, 0.5, 0.0]
+    assert free + 2 - at == rig.lead + 1 + INTERRUPT_FADE_TICKS, "200 ms at 25 pictures a second"
+
+
+def test_an_interrupt_into_the_next_task_is_as_quick(rig: Rig) -> None:
+    a, b = Voice("a", 60), Voice("b", 40)
+    rig.queue.add(a)
+    rig.queue.add(b)
+    rig.run(20)
+    free = rig.free
+    rig.queue.interrupt("a", free)
+    rig.run(20)
+    blended = [c.entered for c in rig.compositions[free : free + 4]]
+    assert blended == [1.0, 0.5, 1.0, 1.0]
+    assert rig.weights[free : free + 4] == [1.0] * 4
 
 
 def test_after_an_interrupt_the_next_task_follows_at_once(rig: Rig) -> None:
