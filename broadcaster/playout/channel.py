@@ -146,6 +146,14 @@ class ChannelAir:
         self._do(lambda: answer.append(self._door.take(order, ring, self._first_free_tick)))
         return answer[0] if answer else {"ok": False, "error": "busy"}
 
+    def reserve(self, task_id: str, lead_ticks: int) -> Message:
+        """Another tick for a task that has not begun; see ``TaskDoor.reserve``."""
+        answer: list[Message] = []
+        self._do(
+            lambda: answer.append(self._door.reserve(task_id, lead_ticks, self._first_free_tick))
+        )
+        return answer[0] if answer else {"ok": False, "error": "busy"}
+
     def announce(
         self, task_id: str, first: int, refs: Sequence[PictureRef] | None, count: int
     ) -> None:

@@ -52,6 +52,11 @@ class RenderedPictures:
             self._last = None if self._last is None else self._last.copy()
         self._ring, self._given_back = ring, []
 
+    def forget(self) -> None:
+        """Give back what was announced: it will be drawn again. Only before any of it was shown."""
+        held, self._refs = list(self._refs.values()), {}
+        self._give_back(held, at_once=True)
+
     def announce(self, first: int, refs: Sequence[PictureRef] | None, count: int) -> None:
         """Pictures ``first`` to ``first + count - 1`` are in the ring, or (None) will never be.
 

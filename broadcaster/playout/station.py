@@ -82,6 +82,8 @@ class Station:
             return {"ok": False, "error": "no such channel"}
         if op == "play":
             return self._play(channel, request)
+        if op == "reserve":
+            return channel.reserve(str(request["task_id"]), int(request["lead_ticks"]))
         if op == "pictures":
             refs = request.get("refs")
             known = None if refs is None else [PictureRef(int(s), int(g)) for s, g in refs]

@@ -61,8 +61,8 @@ class TaskDoor:
 
         Returns:
             ``ok``, and with a ring where the next picture is expected: ``index`` at ``tick``, of
-            how many ``pictures``, so many ``spoken``, the first at ``from_sample``; or an
-            ``error``.
+            how many ``pictures``, so many ``spoken``, the first at ``from_sample``; that is
+            ``in_ticks`` from when it is decided, with ``preroll_ticks`` in hand. Or an ``error``.
         """
         held = self._tasks.source(order.task_id)
         if held is not None:
@@ -80,7 +80,23 @@ class TaskDoor:
             self._tasks.add(source)
             return {"ok": True}
         from_tick = first_free_tick + order.lead_ticks
-        return self._expected(source, self._tasks.add(source, from_tick, order.preroll_ticks))
+        place = self._tasks.add(source, from_tick, order.preroll_ticks)
+        return self._expected(source, place, first_free_tick)
+
+    def reserve(self, task_id: str, lead_ticks: int, first_free_tick: int) -> Message:
+        """A task's pictures came too late for its tick: reserve another one, forget the pictures.
+
+        Returns:
+            As ``take``; an ``error`` where it has begun, or is not here.
+        """
+        held = self._tasks.source(task_id)
+        if not isinstance(held, SpokenSource) or held.rendered is None:
+            return {"ok": False, "error": "no such task"}
+        place = self._tasks.reserve_again(held, first_free_tick + lead_ticks)
+        if place is None:
+            return {"ok": False, "error": "begun"}
+        held.rendered.forget()
+        return self._expected(held, place, first_free_tick)
 
     def announce(
         self, task_id: str, first: int, refs: Sequence[PictureRef] | None, count: int
@@ -102,13 +118,15 @@ class TaskDoor:
             return {"ok": True}
         held.rendered.move_to(ring)
         ready = held.rendered.announced
-        return self._expected(held, self._tasks.place_of(held, first_free_tick, ready))
+        place = self._tasks.place_of(held, first_free_tick, ready)
+        return self._expected(held, place, first_free_tick)
 
-    def _expected(self, source: SpokenSource, place: Place) -> Message:
+    def _expected(self, source: SpokenSource, place: Place, first_free_tick: int) -> Message:
         pictures = source.length_ticks + self._fade_ticks
         extent = {"spoken": source.length_ticks, "pictures": pictures}
         begins = {"tick": place.tick, "index": place.index, "from_sample": source.from_sample}
-        return {"ok": True, **begins, **extent}
+        begins["in_ticks"] = place.tick - first_free_tick
+        return {"ok": True, **begins, **extent, "preroll_ticks": self._tasks.preroll(source)}
 
     def _give_back(self, task_id: str, ring: RingReader | None, refs: Sequence[PictureRef]) -> None:
         """Without a ring it is the one of whoever announced them just now."""

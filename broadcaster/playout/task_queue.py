@@ -93,7 +93,8 @@ class TaskQueue:
             reserve_from: the first tick it can be ready for; 0 is as soon as it can.
             preroll: ticks it must have in hand to begin.
         """
-        reserved = self._reserve(reserve_from) if reserve_from else 0
+        before = self._held[-1] if self._held else None
+        reserved = self._reserve(reserve_from, before) if reserve_from else 0
         if self.full or self.holds(source.task_id):
             source.close()
         else:
@@ -101,10 +102,18 @@ class TaskQueue:
             self._held.append(_Held(source, reserved, least))
         return Place(reserved, 0)
 
-    def _reserve(self, from_tick: int) -> int:
+    def reserve_again(self, source: TaskSource, from_tick: int) -> Place | None:
+        """A held task missed its tick: reserve a later one; None once it has begun."""
+        index = next(n for n, held in enumerate(self._held) if held.source is source)
+        if self._held[index].ending or self._mixer.schedule.of(source) is not None:
+            return None
+        before = self._held[index - 1] if index else None
+        self._held[index].reserved = self._reserve(from_tick, before)
+        return Place(self._held[index].reserved, 0)
+
+    def _reserve(self, from_tick: int, before: _Held | None) -> int:
         """Right behind the task before, or at the next tick from ``from_tick`` on that may be."""
-        if self._held:
-            before = self._held[-1]
+        if before is not None:
             segment = self._mixer.schedule.of(before.source)
             if segment is not None:
                 behind = segment.tick(before.source.length_ticks)
@@ -113,6 +122,16 @@ class TaskQueue:
             if behind >= from_tick:
                 return behind
         return live_start(from_tick, self._gop_ticks)
+
+    def _ends_early(self, held: _Held) -> None:
+        """What was to begin behind it need not wait for that any more."""
+        for later in self._held[self._held.index(held) + 1 :]:
+            later.reserved = 0
+
+    def preroll(self, source: TaskSource) -> int:
+        """Ticks that a held task must have in hand to begin."""
+        held = next(h for h in self._held if h.source is source)
+        return min(held.preroll, source.length_ticks)
 
     def source(self, task_id: str) -> TaskSource | None:
         """A held task's source."""
@@ -142,6 +161,7 @@ class TaskQueue:
         held = next((h for h in self._held if task_id in (None, h.source.task_id)), None)
         if held is None:
             return None
+        self._ends_early(held)
         segment = self._mixer.schedule.of(held.source)
         if segment is None:
             self._end(held, "interrupted", first_free_tick)
@@ -185,6 +205,7 @@ class TaskQueue:
         ready = source.ready_from(index)
         if no_more and not ready:
             held.ending = "failed"
+            self._ends_early(held)
             if before is None:
                 self._end(held, "failed", first_free_tick)
             return

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from broadcaster.studio.appointment import Appointment
 from gpu_pool.contracts import (
     SOUND_RATE_HZ,
     Batch,
@@ -64,6 +65,7 @@ class Performance:
         epoch: larger than that of any earlier rendering of the channel.
         sound: the whole task at 16 kHz, float32 mono; may be mapped from a file.
         mouths: (pictures, 6) of the whole task, from a voice that told its phonemes.
+        appointment: when it is to begin; None where it has begun.
     """
 
     def __init__(
@@ -72,8 +74,11 @@ class Performance:
         epoch: int,
         sound: NDArray[np.float32],
         mouths: NDArray[np.float32] | None = None,
+        appointment: Appointment | None = None,
     ) -> None:
         self._mouths = mouths
+        self.appointment = appointment
+        """Until it is kept or given up."""
         self.part, self.epoch = part, epoch
         self.on_air = False
         self._sound = sound
@@ -83,6 +88,10 @@ class Performance:
         self._out = 0
         self._shown = part.index
         """The picture that was last told to be on air."""
+
+    def again(self, part: Part, epoch: int, appointment: Appointment | None) -> Performance:
+        """The same from its beginning, for other ticks."""
+        return Performance(part, epoch, self._sound, self._mouths, appointment)
 
     @property
     def rendered(self) -> int:

@@ -10,29 +10,26 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
-import idle_media
 from broadcaster.condition import Condition
 from broadcaster.settings.model import SettingsModel
+from broadcaster.studio.appointment import Appointment
+from broadcaster.studio.backdrop import backdrops, ring_slots
 from broadcaster.studio.performance import Part, Performance
 from broadcaster.studio.pool_gauges import PoolGauges
 from broadcaster.studio.tempo import Tempo
 from broadcaster.wire import Message
 from gpu_pool.contracts import (
     SOUND_RATE_HZ,
-    AvatarRef,
     BatchDone,
     EngineNeeds,
     EngineSpec,
-    PictureFormat,
     PictureRef,
     PoolError,
     PoolReport,
@@ -41,23 +38,16 @@ from gpu_pool.contracts import (
 from gpu_pool.devices import find_devices
 from gpu_pool.pool import Pool
 from gpu_pool.reorder import Gap, Run
-from gpu_pool.ring import MEMORY, Ring
-
-RING_S = 6.0
-"""Pictures per channel: four seconds for the task on air, half of that for the next. A studio that
-is killed is rendering again after 1.2 s, on a busy machine after 3: nobody is to see that."""
+from gpu_pool.ring import Ring
 
 NEXT_SHARE = 1 / 3
 """What a task behind another one may hold of its channel's part of the ring."""
 
-MEMORY_SHARE = 0.6
-"""Of what is free in shared memory, at most."""
-
 START_WITHIN_S = 15.0
 """How long tasks wait for a pool that is just starting; then they are said without pictures."""
 
-Announce = Callable[[Message], None]
-"""Sends a message to the playout; may drop it when there is none."""
+Announce = Callable[[Message], Message | None]
+"""Sends a message to the playout, and gives its answer; may drop it when there is none."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,36 +58,6 @@ class Readiness(Enum):
     READY = "ready"
     WAIT = "wait"
     NEVER = "never"
-
-
-@dataclass(frozen=True, slots=True)
-class Backdrop:
-    """Who speaks on a channel, and in which format."""
-
-    avatar: AvatarRef
-    sample_rate: int
-
-
-def backdrops(settings: SettingsModel) -> dict[str, Backdrop]:
-    """The channels that have a presenter."""
-    found = {}
-    for channel in settings.channels:
-        if channel.presenter:
-            video = channel.video
-            atlas = idle_media.atlas(channel.presenter, video.width, video.height)
-            picture = PictureFormat(video.width, video.height, video.fps)
-            name = f"{channel.presenter}-{video.width}x{video.height}-{video.fps}"
-            avatar = AvatarRef(name, str(atlas), picture)
-            found[channel.name] = Backdrop(avatar, channel.audio.sample_rate)
-    return found
-
-
-def ring_slots(channels: dict[str, Backdrop], limit_bytes: int) -> tuple[int, int]:
-    """How many pictures of how many bytes the ring holds."""
-    formats = [each.avatar.picture for each in channels.values()]
-    largest = max(each.picture_bytes for each in formats)
-    wanted = sum(int(RING_S * each.fps) for each in formats)
-    return min(wanted, limit_bytes // largest), largest
 
 
 class Stage:
@@ -137,8 +97,7 @@ class Stage:
             self._open(settings, engine or EngineSpec("presenter"))
 
     def _open(self, settings: SettingsModel, engine: EngineSpec) -> None:
-        limit = min(settings.pool.ring_mb << 20, int(MEMORY_SHARE * shutil.disk_usage(MEMORY).free))
-        slots, slot_bytes = ring_slots(self._channels, limit)
+        slots, slot_bytes = ring_slots(self._channels, settings.pool.ring_mb)
         avatars = {each.avatar.name: each.avatar for each in self._channels.values()}
         wanted = settings.pool.devices
         try:
@@ -207,33 +166,41 @@ class Stage:
             sound_16k: the task's sound for the models.
             mouths: its mouth, where the voice told its phonemes; there need be none.
         """
-        backdrop = self._channels[channel]
-        fps = backdrop.avatar.picture.fps
-        from_sample = int(answer["from_sample"])
-        part = Part(
-            channel,
-            task_id,
-            backdrop.avatar.name,
-            fps,
-            index=int(answer["index"]),
-            tick=int(answer["tick"]),
-            pictures=int(answer["pictures"]),
-            spoken=int(answer["spoken"]),
-            origin=from_sample * SOUND_RATE_HZ // backdrop.sample_rate,
-        )
         self.end(task_id)
         self._epoch += 1
         sound = np.memmap(sound_16k, np.float32, "r")
         told = np.load(mouths) if mouths.exists() else None
-        self._performances[task_id] = Performance(part, self._epoch, sound, told)
+        part = self._part(channel, task_id, answer)
+        meeting = self._appointment(answer, part.fps)
+        self._performances[task_id] = Performance(part, self._epoch, sound, told, meeting)
         self._tempo.begin(task_id, self._now())
         self.bring_forward()
+
+    def _part(self, channel: str, task_id: str, answer: Message) -> Part:
+        backdrop = self._channels[channel]
+        return Part(
+            channel,
+            task_id,
+            backdrop.avatar.name,
+            backdrop.avatar.picture.fps,
+            index=int(answer["index"]),
+            tick=int(answer["tick"]),
+            pictures=int(answer["pictures"]),
+            spoken=int(answer["spoken"]),
+            origin=int(answer["from_sample"]) * SOUND_RATE_HZ // backdrop.sample_rate,
+        )
+
+    def _appointment(self, answer: Message, fps: int, final: bool = False) -> Appointment | None:
+        if int(answer["index"]):
+            return None  # it has begun, with an earlier studio's pictures
+        due_at = self._now() + int(answer["in_ticks"]) / fps
+        return Appointment(due_at, int(answer["preroll_ticks"]), fps, final)
 
     def on_place(self, task_id: str, index: int, tick: int) -> None:
         """The playout shows picture ``index`` of a task at ``tick``."""
         performance = self._performances.get(task_id)
         if performance is not None:
-            performance.on_air = True
+            performance.on_air, performance.appointment = True, None
             performance.expected_at(index, tick)
 
     def on_released(self, pairs: Iterable[tuple[int, int]], ring: str = "") -> None:
@@ -339,8 +306,13 @@ class Stage:
                 performance.submitted(batch, self._now())
 
     def _hand_over(self, performance: Performance) -> None:
-        part = performance.part
-        for run in performance.leaving(self._now(), self._note_lost):
+        part, handed = performance.part, performance.rendered
+        runs = performance.leaving(self._now(), self._note_lost)
+        if runs and self._begins_again(performance, handed):
+            for run in runs:
+                self._give_up(run)
+            return
+        for run in runs:
             if self._performances.get(part.task_id) is not performance:
                 # The playout was lost while it was told of the run before: nobody takes this one.
                 self._give_up(run)
@@ -354,6 +326,33 @@ class Stage:
                 message |= {"refs": None, "count": run.count}
             self._announce(message)
         self._tempo.rendered(part.task_id, performance.rendered - part.index, self._now())
+
+    def _begins_again(self, late: Performance, handed: int) -> bool:
+        """Pictures that are too late for their tick are drawn again, where that is soon done."""
+        meeting, needs = late.appointment, self._needs()
+        if meeting is None or needs is None or not meeting.missed(handed, self._now()):
+            return False
+        assert self._pool is not None
+        late.appointment = None
+        again_s = meeting.again_s(needs.batch_pictures, self._pool.report().fps)
+        if again_s is None:
+            return False
+        part = late.part
+        message: Message = {"op": "reserve", "channel": part.channel, "task_id": part.task_id}
+        answer = self._announce(message | {"lead_ticks": meeting.lead_ticks(again_s)})
+        if not answer or not answer.get("ok") or not self.holds(part.task_id):
+            return False  # begun after all, or gone
+        self._pool.drop(part.channel, part.task_id)
+        self._pool.release(late.close())
+        self._epoch += 1
+        part, final = self._part(part.channel, part.task_id, answer), True
+        meeting = self._appointment(answer, part.fps, final)
+        # In its place: the order of the tasks is that in which they are rendered.
+        self._performances[part.task_id] = late.again(part, self._epoch, meeting)
+        return True
+
+    def _needs(self) -> EngineNeeds | None:
+        return self._pool.needs() if self._pool is not None else None
 
     def _give_up(self, run: Run | Gap) -> None:
         if isinstance(run, Run) and self._pool is not None:

@@ -157,14 +157,15 @@ class Studio:
         self._stage.end(task_id)
         self._plain.discard(task_id)
 
-    def _announce(self, message: Message) -> None:
+    def _announce(self, message: Message) -> Message | None:
         """Pictures for the playout; one that does not answer is lost, and asked for all anew."""
         if not self._link.connected:
-            return
+            return None
         try:
-            self._link.request(message)
+            return self._link.request(message)
         except OSError as error:
             self._lose_playout(str(error))
+            return None
 
     def _connect(self, now: float) -> None:
         self._watched = self._link.subscribe(now)

@@ -118,6 +118,41 @@ def test_a_task_that_misses_its_tick_begins_later_and_whole(air: Air, studio: St
     assert done["played_samples"] == studio.samples
 
 
+def test_a_task_that_misses_its_tick_is_reserved_again_and_drawn_for_that_one(
+    air: Air, studio: Studio
+) -> None:
+    missed = studio.order()
+    assert missed["in_ticks"] >= LEAD
+    assert missed["preroll_ticks"] == 10
+    air.run(40)
+    studio.render(0, 9)
+    air.run(10)
+    answer = air.call(lambda: air.channel.reserve("a", LEAD))
+    assert answer["ok"]
+    assert answer["index"] == 0
+    assert answer["tick"] >= air.channel.tick + LEAD
+    air.run(2)
+    assert studio.take_back() == 9, "what was drawn for the tick before is given back"
+    studio.render(0, TICKS + FADE)
+    air.run_until(lambda: air.ended("a"), 5000)
+    air.run(60)
+    assert studio.began == answer["tick"]
+    assert min(psnr_of(air, studio, answer["tick"])) > 40
+    assert studio.take_back() == TICKS + FADE
+
+
+def test_a_task_on_air_or_unknown_is_not_reserved_again(air: Air, studio: Studio) -> None:
+    studio.order()
+    studio.render(0, TICKS + FADE)
+    air.run_until(lambda: air.told("a") == ["started"], 5000)
+    assert air.call(lambda: air.channel.reserve("a", LEAD)) == {"ok": False, "error": "begun"}
+    unknown = air.call(lambda: air.channel.reserve("b", LEAD))
+    assert unknown == {"ok": False, "error": "no such task"}
+    air.run_until(lambda: air.ended("a"), 5000)
+    air.run(60)
+    assert studio.take_back() == TICKS + FADE
+
+
 def test_lost_pictures_show_idle_under_the_real_sound(air: Air, studio: Studio) -> None:
     answer = studio.order()
     wait_for_sound(air)

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from broadcaster.settings.model import Channel, Pool, SettingsModel, Video
-from broadcaster.studio.stage import NEXT_SHARE, RING_S, Readiness, Stage
+from broadcaster.studio.appointment import AGAIN_WITHIN_S, MARGIN_TICKS
+from broadcaster.studio.backdrop import RING_S
+from broadcaster.studio.stage import NEXT_SHARE, Readiness, Stage
 from gpu_pool.contracts import EngineSpec, PictureFormat, PictureRef
 from gpu_pool.engines.simulated import read_stamp, task_number
 from gpu_pool.ring import RingReader
@@ -42,12 +44,29 @@ class Air:
         self.messages: list[dict[str, Any]] = []
         settings = SettingsModel(channels=(Channel(video=VIDEO),), pool=Pool(devices=devices))
         spec = EngineSpec("simulated", engine)
-        self.stage = Stage(settings, self.messages.append, time.monotonic, spec)
+        self.paused_s = 0.0
+        self.reserved: list[int] = []
+        """Leads that another tick was asked for with."""
+        self.begun = False
+        self.stage = Stage(settings, self.take, self.now, spec)
         self.sound = folder / "sound.f32"
         RAMP.tofile(self.sound)
         self.stamps: dict[int, Any] = {}
         self.lost: set[int] = set()
         self.given_back = 0
+
+    def now(self) -> float:
+        return time.monotonic() + self.paused_s
+
+    def take(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        """What is announced; another tick than 1000 is 2000."""
+        if message["op"] == "pictures":
+            self.messages.append(message)
+            return {"ok": True}
+        self.reserved.append(message["lead_ticks"])
+        answer = {"tick": 2000, "index": 0, "from_sample": 0, "in_ticks": message["lead_ticks"]}
+        answer |= {"spoken": SPOKEN, "pictures": SPOKEN + TAIL, "preroll_ticks": 5}
+        return {"ok": False, "error": "begun"} if self.begun else {"ok": True, **answer}
 
     def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s
@@ -65,6 +84,7 @@ class Air:
         spoken = SPOKEN - from_sample * FPS // RATE
         answer = {"tick": tick, "index": index, "from_sample": from_sample}
         answer |= {"spoken": spoken, "pictures": spoken + TAIL}
+        answer |= {"in_ticks": 50, "preroll_ticks": 5}
         self.stage.begin("main", task, answer, self.sound, self.sound.with_name("none"))
 
     def look(self, give_back: bool = True) -> None:
@@ -151,6 +171,57 @@ def test_pictures_follow_the_air_when_a_task_begins_later_than_expected(tmp_path
         air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
         assert air.stamps[0].tick == 1000
         assert all(air.stamps[index].tick == 1007 + index for index in range(60, SPOKEN + TAIL))
+
+
+def test_a_missed_tick_is_drawn_again_where_that_is_soon_done(tmp_path: Path) -> None:
+    with on_stage(tmp_path) as air:
+        slots = air.free
+        air.order("a")
+        air.paused_s += 10.0
+        air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
+        assert [stamp.tick - index for index, stamp in air.stamps.items()] == [2000] * (
+            SPOKEN + TAIL
+        )
+        assert len(air.reserved) == 1
+        assert 1 + MARGIN_TICKS <= air.reserved[0] <= AGAIN_WITHIN_S * FPS + 1 + MARGIN_TICKS
+        air.stage.end("a")
+        air.until(lambda: air.free == slots)
+
+
+def test_a_tick_missed_twice_is_not_reserved_a_third_time(tmp_path: Path) -> None:
+    with on_stage(tmp_path) as air:
+        air.order("a")
+        air.paused_s += 10.0
+        air.until(lambda: bool(air.reserved))
+        air.paused_s += 10.0
+        air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
+        assert [stamp.tick - index for index, stamp in air.stamps.items()] == [2000] * (
+            SPOKEN + TAIL
+        )
+        assert len(air.reserved) == 1
+
+
+def test_a_missed_tick_of_a_slow_engine_is_faded_over(tmp_path: Path) -> None:
+    with on_stage(tmp_path, {"picture_s": 0.015}) as air:
+        air.order("a")
+        air.paused_s += 10.0
+        air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
+        assert air.reserved == []
+        assert [stamp.tick - index for index, stamp in air.stamps.items()] == [1000] * (
+            SPOKEN + TAIL
+        )
+
+
+def test_a_task_that_began_just_in_time_goes_on_with_what_is_there(tmp_path: Path) -> None:
+    with on_stage(tmp_path) as air:
+        air.begun = True
+        air.order("a")
+        air.paused_s += 10.0
+        air.until(lambda: len(air.stamps) == SPOKEN + TAIL)
+        assert [stamp.tick - index for index, stamp in air.stamps.items()] == [1000] * (
+            SPOKEN + TAIL
+        )
+        assert len(air.reserved) == 1
 
 
 def test_a_task_that_is_resumed_hears_the_sound_of_its_place(tmp_path: Path) -> None:

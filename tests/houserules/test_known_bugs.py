@@ -44,7 +44,7 @@ KNOWN_BUGS = {
         "component/test_channel_tasks.py::test_a_task_that_runs_dry_fades_out_and_comes_back_without_a_sample_lost",
     ),
     "slow reaction: idle that is queued already plays first": (
-        "component/test_channel_tasks.py::test_an_interrupt_is_over_within_the_lead_and_the_fade",
+        "component/test_channel_tasks.py::test_an_interrupt_is_over_within_the_lead_and_one_mixed_picture",
         "component/test_channel_rendered.py::test_a_task_is_on_air_at_the_tick_it_was_rendered_for",
     ),
     "the cross-fade starts from a picture that was never on air": (
@@ -56,7 +56,7 @@ KNOWN_BUGS = {
     ),
     "leaks: temporary files, queues without a bound, pictures": (
         "component/test_studio.py::test_tasks_are_said_whole_in_order_and_their_files_go",
-        "component/test_studio_stage.py::test_a_task_that_is_not_on_air_holds_a_third_of_the_ring_at_most",
+        "component/test_studio_stage.py::test_a_task_behind_another_holds_a_third_of_the_ring_and_the_first_one_the_rest",
         "component/test_channel_rendered.py::test_every_picture_comes_back_once_also_after_an_interrupt",
     ),
     "an encoding that platforms refuse: no key frames, no rate limit, 16 kHz mono, clipping": (

@@ -144,6 +144,52 @@ def test_after_an_interrupt_the_next_task_follows_at_once(rig: Rig) -> None:
     assert rig.told("b") == ["started", "done"]
 
 
+def test_behind_an_interrupted_task_nobody_waits_for_the_tick_at_which_it_would_have_ended(
+    rig: Rig,
+) -> None:
+    a, b = Voice("a", 500), Voice("b", 5, ready=0)
+    rig.queue.add(a)
+    rig.run(20)
+    place = rig.queue.add(b, rig.free)
+    assert place.tick > 500
+    rig.queue.interrupt("a", rig.free)
+    rig.run(10)
+    assert rig.told("b") == [], "its pictures are not there yet"
+    b.ready = 5
+    rig.run(15)
+    assert rig.told("b") == ["started", "done"]
+
+
+def test_a_task_that_missed_its_tick_begins_at_the_one_reserved_again(rig: Rig) -> None:
+    a = Voice("a", 40, ready=0)
+    missed = rig.queue.add(a, rig.free + 4)
+    rig.run(30)
+    assert rig.told("a") == []
+    again = rig.queue.reserve_again(a, rig.free + 5)
+    assert again is not None
+    assert again.tick >= rig.free + 5 > missed.tick
+    a.ready = 40
+    rig.run(60)
+    began = next(e for e in rig.events if e["event"] == "started")
+    assert (began["tick"], began["index"]) == (again.tick, 0)
+
+
+def test_a_task_behind_another_one_is_reserved_again_behind_it(rig: Rig) -> None:
+    a, b = Voice("a", 60), Voice("b", 9, ready=0)
+    rig.queue.add(a)
+    rig.run(10)
+    behind = rig.queue.add(b, rig.free)
+    again = rig.queue.reserve_again(b, rig.free)
+    assert again == behind
+
+
+def test_a_task_that_has_begun_is_not_reserved_again(rig: Rig) -> None:
+    a = Voice("a", 40)
+    rig.queue.add(a, rig.free + 4)
+    rig.run(30)
+    assert rig.queue.reserve_again(a, rig.free + 5) is None
+
+
 def test_a_waiting_task_can_be_taken_out_without_touching_the_one_on_air(rig: Rig) -> None:
     a, b = Voice("a", 30), Voice("b", 30)
     rig.queue.add(a)
