@@ -82,8 +82,15 @@ class Lane:
         return replace(self, held=tuple(held for held in self.held if held.task_id != task_id))
 
     def prepared(self, task_id: str, samples: int) -> Lane:
-        """A task's sound is decoded."""
-        return self._changed(task_id, lambda held: replace(held, step=Step.READY, samples=samples))
+        """A task's sound is decoded; one that an earlier studio had handed over stays so."""
+        return self._changed(
+            task_id,
+            lambda held: replace(
+                held,
+                step=Step.READY if held.step is Step.PREPARING else held.step,
+                samples=samples,
+            ),
+        )
 
     def sent(self, task_id: str) -> Lane:
         """The playout has taken a task."""

@@ -36,6 +36,7 @@ from gpu_pool.contracts import (
     SlotState,
 )
 from gpu_pool.devices import find_devices
+from gpu_pool.limits import Limits
 from gpu_pool.pool import Pool
 from gpu_pool.reorder import Gap, Run
 from gpu_pool.ring import Ring
@@ -68,6 +69,7 @@ class Stage:
         announce: to the playout.
         now: monotonic seconds.
         engine: what the workers run.
+        limits: the times that workers are judged by.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class Stage:
         announce: Announce,
         now: Callable[[], float],
         engine: EngineSpec | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        self._limits = limits or Limits()
         self._announce, self._now = announce, now
         self._channels = backdrops(settings)
         self._performances: dict[str, Performance] = {}
@@ -104,7 +108,12 @@ class Stage:
             devices = find_devices(wanted if wanted == "auto" else list(wanted), os.environ)
             self._ring = Ring(slots, slot_bytes)
             self._pool = Pool(
-                engine, list(avatars.values()), devices, self._ring, on_results=self._ring_bell
+                engine,
+                list(avatars.values()),
+                devices,
+                self._ring,
+                on_results=self._ring_bell,
+                limits=self._limits,
             )
         except (PoolError, ValueError, OSError) as error:
             self.last_error = f"nothing is rendered: {error}"

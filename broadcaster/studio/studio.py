@@ -277,7 +277,8 @@ class Studio:
 
     def _on_prepared(self, prepared: Prepared) -> None:
         lane = self._desk.lanes[prepared.channel]
-        if lane.find(prepared.task_id) is None:
+        held = lane.find(prepared.task_id)
+        if held is None:
             return  # cancelled meanwhile
         if prepared.full:
             self._desk.note(prepared.channel, prepared.error)
@@ -289,6 +290,8 @@ class Studio:
         else:
             self._desk.lanes[prepared.channel] = lane.prepared(prepared.task_id, prepared.samples)
             self._books.prepared(prepared.task_id, prepared.samples, prepared.gain_db)
+            if held.step is Step.ON_AIR:
+                self._books.on_air(prepared.task_id)
 
     def _send(self, name: str) -> None:
         while (held := self._desk.lanes[name].to_send()) is not None:

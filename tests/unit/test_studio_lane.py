@@ -53,6 +53,13 @@ def test_a_lost_playout_makes_every_task_be_sent_again_with_its_progress() -> No
     ]
 
 
+def test_a_task_found_on_air_while_it_is_prepared_again_stays_there() -> None:
+    """Else it would wait for ever for the playout to begin what it is saying already."""
+    lane = Lane("main").added(Held("a", Step.PREPARING)).heard("a", 40).prepared("a", 100)
+    assert [(held.step, held.samples) for held in lane.held] == [(Step.ON_AIR, 100)]
+    assert lane.to_send() is None
+
+
 def test_progress_never_goes_back() -> None:
     lane = Lane("main").added(ready("a")).sent("a").heard("a", 40).heard("a", 10)
     assert lane.held[0].played_samples == 40
