@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,12 @@ class OurWay:
         self._ring = Ring(2 * BATCH_PICTURES * devices, HD.picture_bytes)
         self._reader = RingReader(self._ring.path)
         spec = EngineSpec("simulated", {"batch_pictures": BATCH_PICTURES, "picture_s": picture_s})
-        self._pool = Pool(spec, [AVATAR], ["cpu"] * devices, self._ring)
+        self._pool = Pool([replace(AVATAR, engine=spec)], ["cpu"] * devices, self._ring)
         while not all(r.state is SlotState.READY for r in self._pool.report().slots):
             time.sleep(0.01)
 
     def speak(self, task: str, pictures: int, show: Shown | None) -> None:
-        order, needs = Reorder(), self._pool.needs()
+        order, needs = Reorder(), self._pool.needs(AVATAR.name)
         assert needs is not None
         silence = np.zeros(np.diff(sound_span(needs, HD.fps, 0, BATCH_PICTURES))[0], np.float32)
         spans = list(batch_spans(pictures, BATCH_PICTURES))[::-1]

@@ -42,6 +42,13 @@ class PoolClosed(PoolError):
     """The pool has ended; nothing can be rendered by it any more."""
 
 
+class AvatarRefused(PoolError):
+    """Raised by an engine's ``prepare``: this avatar can never be rendered, and why.
+
+    It fails alone: the worker lives on, and with it every other avatar.
+    """
+
+
 class BatchRefused(Exception):
     """Raised by an engine: this input can never be rendered. The worker lives on, no retry.
 
@@ -70,24 +77,41 @@ class PictureFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Which engine renders: a name of ``engines.registry`` and what its maker takes."""
+
+    name: str
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class AvatarRef:
     """A presenter to prepare in every worker: what ``source`` means is the engine's matter.
 
-    The same presenter in two formats is two avatars with two names.
+    The same presenter in two formats, or made anew, is two avatars with two names.
     """
 
     name: str
     source: str
     picture: PictureFormat
     options: Mapping[str, Json] = field(default_factory=dict)
+    engine: EngineSpec = EngineSpec("presenter")
+
+
+class AvatarState(StrEnum):
+    """How far an avatar is."""
+
+    PREPARING = "preparing"
+    READY = "ready"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """Which engine a pool runs: a name of ``engines.registry`` and what its maker takes."""
+class AvatarStanding:
+    """An avatar in the pool: ready once one worker can render it; ``reason`` why it failed."""
 
-    name: str
-    options: Mapping[str, Json] = field(default_factory=dict)
+    state: AvatarState
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +199,8 @@ class SlotState(StrEnum):
     STARTING = "starting"
     READY = "ready"
     BUSY = "busy"
+    PREPARING = "preparing"
+    """Makes one more avatar ready; renders again right after."""
     ENDING = "ending"
     """Judged hung: its stacks are being dumped, then it is killed."""
     DEAD = "dead"
@@ -184,12 +210,17 @@ class SlotState(StrEnum):
     STOPPED = "stopped"
 
 
+SERVING = frozenset({SlotState.READY, SlotState.BUSY, SlotState.PREPARING})
+"""States in which a worker renders, or does so again in a moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class SlotReport:
     """One device for ``/status`` and the metrics; ``since`` and ``retry_at`` monotonic seconds.
 
     ``deaths`` counts by reason (exit, signal, hung, load); ``fps`` is the measured speed of
-    rendering, 0 until something was rendered.
+    rendering, 0 until something was rendered; ``avatars`` has that speed for each avatar that is
+    ready there.
     """
 
     slot: int
@@ -203,6 +234,7 @@ class SlotReport:
     batch_s: float
     fps: float
     retry_at: float | None
+    avatars: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,16 +252,21 @@ class PoolReport:
     @property
     def fps(self) -> float:
         """Pictures per second of all devices that serve, as measured."""
-        serving = (SlotState.READY, SlotState.BUSY)
-        return sum(each.fps for each in self.slots if each.state in serving)
+        return sum(each.fps for each in self.slots if each.state in SERVING)
+
+    def fps_of(self, avatar: str) -> float:
+        """The same for one avatar; 0 while no device has it ready."""
+        serving = [each for each in self.slots if each.state in SERVING]
+        return sum(each.avatars.get(avatar, 0.0) for each in serving)
 
 
 class Engine(Protocol[F]):
     """A lip-sync renderer inside a worker; all calls come from one thread.
 
-    A worker makes the engine by ``registry.make_engine``, calls ``load`` once, ``prepare`` once per
-    avatar, then renders a silent batch to warm up, and from then on ``features`` and ``render`` for
-    each batch. Nothing may be remembered from one batch to the next: the one before may have been
+    A worker makes the engine by ``registry.make_engine`` when its first avatar comes, and calls
+    ``load`` once. For each avatar it calls ``prepare`` and renders a silent batch to warm up; then
+    come ``features`` and ``render`` for each batch, at last ``forget``. Avatars come and go between
+    batches. Nothing may be remembered from one batch to the next: the one before may have been
     rendered elsewhere.
     """
 
@@ -246,8 +283,13 @@ class Engine(Protocol[F]):
         """Make an avatar ready to be rendered.
 
         Raises:
+            AvatarRefused: it can never be; the worker lives on.
             Exception: it cannot be; the worker ends, and says why.
         """
+        ...
+
+    def forget(self, name: str) -> None:
+        """Free what a prepared avatar holds; it is not rendered any more."""
         ...
 
     def features(self, sound: Sound, first: int, count: int, fps: int) -> F:

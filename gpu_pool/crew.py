@@ -12,11 +12,34 @@ import os
 import selectors
 from collections.abc import Callable, Iterable, Sequence
 
-from gpu_pool.contracts import AvatarRef, EngineNeeds, EngineSpec, SlotState
+from gpu_pool.contracts import SlotState
 from gpu_pool.devices import device_in_worker
-from gpu_pool.dispatch import Abandon, Dispatcher, Dump, Kill, Order, Send, Start
+from gpu_pool.dispatch import (
+    Abandon,
+    Dispatcher,
+    Dump,
+    Kill,
+    Learn,
+    Order,
+    Send,
+    Start,
+    Unlearn,
+)
 from gpu_pool.limits import Limits
-from gpu_pool.messages import Begin, LeaveOff, Message, Ready, Refused, Render, Rendered
+from gpu_pool.messages import (
+    Begin,
+    Forget,
+    LeaveOff,
+    Message,
+    NotPrepared,
+    Prepare,
+    Prepared,
+    Preparing,
+    Ready,
+    Refused,
+    Render,
+    Rendered,
+)
 from gpu_pool.process import WorkerProcess
 from gpu_pool.ring import Ring
 
@@ -41,17 +64,10 @@ class Crew:
     """All processes, by slot."""
 
     def __init__(
-        self,
-        engine: EngineSpec,
-        avatars: Sequence[AvatarRef],
-        devices: Sequence[str],
-        ring: Ring,
-        limits: Limits,
-        dispatcher: Dispatcher,
+        self, devices: Sequence[str], ring: Ring, limits: Limits, dispatcher: Dispatcher
     ) -> None:
         self.selector = selectors.DefaultSelector()
-        self.needs: EngineNeeds | None = None
-        self._engine, self._avatars, self._devices = engine, tuple(avatars), tuple(devices)
+        self._devices = tuple(devices)
         self._ring, self._limits, self._dispatcher = ring, limits, dispatcher
         self._workers: dict[int, WorkerProcess] = {}
 
@@ -59,7 +75,7 @@ class Crew:
         """Do what the dispatcher decided."""
         for order in orders:
             if isinstance(order, Start):
-                self._start(order.slot, now)
+                self._start(order, now)
             elif worker := self._workers.get(order.slot):
                 self._give(worker, order)
 
@@ -111,7 +127,8 @@ class Crew:
                 elif worker is not None and not worker.read_errors():
                     self.selector.unregister(worker.errors)
 
-    def _start(self, slot: int, now: float) -> None:
+    def _start(self, order: Start, now: float) -> None:
+        slot = order.slot
         try:
             ring = self._ring.open_for_worker()
             try:
@@ -128,7 +145,8 @@ class Crew:
         self.selector.register(worker.errors, selectors.EVENT_READ, (slot, _End.ERRORS))
         self.selector.register(worker.ended, selectors.EVENT_READ, (slot, _End.PROCESS))
         device = device_in_worker(self._devices[slot])
-        worker.send(Begin(self._engine, self._avatars, device, self._limits.beat_s))
+        avatars = tuple(Prepare(*each) for each in order.avatars)
+        worker.send(Begin(avatars, device, self._limits.beat_s))
         self._watch_line(worker)
 
     def _give(self, worker: WorkerProcess, order: Order) -> None:
@@ -138,6 +156,12 @@ class Crew:
             self._watch_line(worker)
         elif isinstance(order, Abandon):
             worker.send(LeaveOff(order.serial))
+            self._watch_line(worker)
+        elif isinstance(order, Learn):
+            worker.send(Prepare(order.serial, order.avatar))
+            self._watch_line(worker)
+        elif isinstance(order, Unlearn):
+            worker.send(Forget(order.name))
             self._watch_line(worker)
         elif isinstance(order, Dump):
             logger.error("worker %d is hung (%s); its stacks follow", worker.slot, order.reason)
@@ -159,15 +183,29 @@ class Crew:
 
     def _take(self, slot: int, message: Message, now: float) -> None:
         if isinstance(message, Ready):
-            self.needs = message.needs
-            self._dispatcher.slots[slot].ready(message.warm_s, message.pictures, now)
-            logger.info("worker %d is ready, warm after %.3f s a batch", slot, message.warm_s)
+            self._dispatcher.ready(slot, now)
+            logger.info("worker %d is ready", slot)
+        elif isinstance(message, Preparing | Prepared | NotPrepared):
+            self._take_news_of_an_avatar(slot, message, now)
         elif isinstance(message, Rendered):
             self._dispatcher.done(slot, message.serial, message.render_s, now)
         elif isinstance(message, Refused):
             self._dispatcher.refused(slot, message.serial, message.reason, now)
         else:
             self._dispatcher.slots[slot].heard(now)
+
+    def _take_news_of_an_avatar(
+        self, slot: int, message: Preparing | Prepared | NotPrepared, now: float
+    ) -> None:
+        if isinstance(message, Preparing):
+            self._dispatcher.slots[slot].begins(message.serial, message.loads, now)
+        elif isinstance(message, Prepared):
+            warm = message.warm_s, message.pictures
+            self._dispatcher.prepared(slot, message.serial, message.needs, warm, now)
+            logger.info("worker %d, avatar ready: a batch takes %.3f s", slot, message.warm_s)
+        else:
+            self._dispatcher.not_prepared(slot, message.serial, message.reason, now)
+            logger.error("worker %d refused an avatar: %s", slot, message.reason)
 
     def _bury(self, worker: WorkerProcess, now: float) -> None:
         """The process has ended: hear its last messages, then tell."""

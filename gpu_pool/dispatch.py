@@ -7,21 +7,28 @@ never wait, and never order anything twice.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gpu_pool.contracts import (
+    SERVING,
+    AvatarRef,
     Batch,
     BatchKey,
     BatchResult,
+    EngineNeeds,
     PictureRef,
     PoolReport,
     SlotState,
 )
 from gpu_pool.ledger import Entry, Ledger
 from gpu_pool.limits import Limits
-from gpu_pool.slot import ALIVE, SERVING, WAITING, Slot
+from gpu_pool.roster import Listed, Roster
+from gpu_pool.slot import ALIVE, WAITING, Slot
+
+_log = logging.getLogger(__name__)
 
 QUEUE_PER_SLOT = 4
 """Batches that may wait per device: enough to keep it busy, little enough to drop in no time."""
@@ -46,9 +53,27 @@ class CreditSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start a worker on a slot."""
+    """Start a worker on a slot; it prepares ``avatars``, by serial, before any batch."""
 
     slot: int
+    avatars: tuple[tuple[int, AvatarRef], ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Have a worker prepare one more avatar."""
+
+    slot: int
+    serial: int
+    avatar: AvatarRef
+
+
+@dataclass(frozen=True, slots=True)
+class Unlearn:
+    """Tell a worker that an avatar is not rendered any more."""
+
+    slot: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +109,7 @@ class Kill:
     slot: int
 
 
-Order = Start | Send | Abandon | Dump | Kill
+Order = Start | Learn | Unlearn | Send | Abandon | Dump | Kill
 
 
 class Dispatcher:
@@ -95,10 +120,39 @@ class Dispatcher:
     ) -> None:
         self.slots = [Slot(n, device, limits, now) for n, device in enumerate(devices)]
         self.ledger = Ledger(QUEUE_PER_SLOT * len(devices), limits.task_deaths_at_most)
-        self._credits = credits_
+        self.roster = Roster(limits.avatar_deaths_at_most)
+        self._credits, self._limits = credits_, limits
         self._orders: list[Order] = []
 
     # --- what happened ----------------------------------------------------------------------
+
+    def forget(self, avatar: str) -> None:
+        """An avatar is not rendered any more: batches of it that wait are lost."""
+        for slot in self.roster.forget(avatar):
+            self.slots[slot].speeds.pop(avatar, None)
+            self._orders.append(Unlearn(slot, avatar))
+
+    def ready(self, slot: int, now: float) -> None:
+        """A worker is through with its beginning."""
+        self.slots[slot].ready(now)
+
+    def prepared(
+        self, slot: int, serial: int, needs: EngineNeeds, warm: tuple[float, int], now: float
+    ) -> None:
+        """A worker has an avatar ready; ``warm`` are seconds and pictures of a silent batch."""
+        found = self.slots[slot]
+        name = found.given.pop(serial, "")
+        if self.roster.ready(slot, serial, needs, now):
+            found.has(name, *warm)
+        else:  # forgotten meanwhile
+            self._orders.append(Unlearn(slot, name))
+        found.through_with(serial, now)
+
+    def not_prepared(self, slot: int, serial: int, reason: str, now: float) -> None:
+        """A worker's engine says that an avatar can never be rendered."""
+        self.roster.refused(slot, serial, reason)
+        self.slots[slot].given.pop(serial, None)
+        self.slots[slot].through_with(serial, now)
 
     def drop(self, unwanted: Callable[[BatchKey], bool]) -> None:
         """Forget batches; their pictures come free at once or when their workers are through."""
@@ -144,8 +198,9 @@ class Dispatcher:
     def ended(self, slot: int, how: str, signalled: bool, now: float) -> None:
         """A worker's process is gone and reaped."""
         found = self.slots[slot]
-        judged = found.judged
+        judged, preparing = found.judged, found.preparing
         flight = found.ended(how, signalled, now)
+        self._blame_avatar(found, preparing, now)
         if flight is not None:
             self._credits.release(flight.pictures)
             if not judged:
@@ -174,8 +229,13 @@ class Dispatcher:
                 self._orders.append(Kill(slot.number))
             elif slot.state in WAITING and now >= slot.breaker.retry_at:
                 slot.launched(now)
-                self._orders.append(Start(slot.number))
+                first = tuple((each.serial, each.avatar) for each in self.roster.for_start())
+                slot.given = {serial: avatar.name for serial, avatar in first}
+                self._orders.append(Start(slot.number, first))
+        self.ledger.lose_those(lambda batch: self.roster.why_never(batch.avatar))
+        self._teach(now, self._limits.prepare_patience_s)
         self._hand_out(now)
+        self._teach(now, 0.0)
         orders, self._orders = self._orders, []
         return orders
 
@@ -207,8 +267,7 @@ class Dispatcher:
 
     def _hand_out(self, now: float) -> None:
         """The fastest idle worker first; batches in the order of their submission."""
-        idle = [slot for slot in self.slots if slot.state is SlotState.READY]
-        for slot in sorted(idle, key=lambda each: each.picture_s):
+        for slot in sorted(self._idle(), key=lambda each: each.picture_s):
             entry = self._next_for(slot)
             if entry is None:
                 continue
@@ -216,7 +275,7 @@ class Dispatcher:
             if not pictures:
                 return  # somebody else took them
             self.ledger.sent(entry)
-            slot.sent(entry.serial, pictures, now)
+            slot.sent(entry.serial, entry.batch.avatar, pictures, now)
             self._orders.append(Send(slot.number, entry.serial, entry.batch, pictures))
 
     def _next_for(self, slot: Slot) -> Entry | None:
@@ -225,15 +284,45 @@ class Dispatcher:
         Without that reserve later batches could fill the ring that the playout only empties in
         order, and the one in front would wait for ever.
         """
-        others = {each.number for each in self.slots if each.state in SERVING} - {slot.number}
         free = self._credits.free
         for entry in self.ledger.waiting():
             free -= entry.batch.count
             if free < 0:
                 return None
-            if slot.number not in entry.failed_on or not others - entry.failed_on:
+            if entry.batch.avatar not in slot.speeds:
+                continue
+            if slot.number not in entry.failed_on or not self._others(slot, entry):
                 return entry
         return None
+
+    def _others(self, slot: Slot, entry: Entry) -> bool:
+        """Whether a batch that has failed here may still do so elsewhere."""
+        return any(
+            each.state in SERVING and entry.batch.avatar in each.speeds
+            for each in self.slots
+            if each is not slot and each.number not in entry.failed_on
+        )
+
+    def _idle(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.state is SlotState.READY]
+
+    def _teach(self, now: float, asked_s_ago: float) -> None:
+        """Idle workers prepare what they lack and what was asked for so long ago."""
+        for slot in self._idle():
+            missing = self._missing(slot)
+            if missing is not None and now >= missing.asked_at + asked_s_ago:
+                slot.asked_to_prepare(missing.serial, missing.avatar.name, now)
+                self._orders.append(Learn(slot.number, missing.serial, missing.avatar))
+
+    def _missing(self, slot: Slot) -> Listed | None:
+        return self.roster.missing(slot.number, (each.preparing for each in self.slots))
+
+    def _blame_avatar(self, slot: Slot, preparing: int | None, now: float) -> None:
+        given_up = self.roster.died(slot.number, preparing, slot.last_error, now)
+        if given_up:
+            _log.error("avatar %s is given up: %s", given_up, self.roster.standing(given_up).reason)
+        if slot.state is SlotState.PARKED:
+            self.roster.suspect_the_device()
 
     def _forget(self, serials: Sequence[int], pictures: Sequence[PictureRef]) -> None:
         self._credits.release(pictures)

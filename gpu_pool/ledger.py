@@ -142,6 +142,12 @@ class Ledger:
             self._lose(entry, f"not rendered in time, still {where}")
         return [entry.serial for entry in late if entry.flying]
 
+    def lose_those(self, why: Callable[[Batch], str]) -> None:
+        """Lose the waiting batches for which there is a reason."""
+        for entry in list(self.waiting()):
+            if reason := why(entry.batch):
+                self._lose(entry, reason)
+
     def next_expiry(self) -> float | None:
         """When the next batch becomes useless; None when none ever does."""
         soonest = min((e.batch.needed_by for e in self._entries.values()), default=math.inf)

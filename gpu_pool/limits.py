@@ -18,7 +18,12 @@ class Limits:
         silent_s: a loaded worker that gave no sign of life for so long is hung. Native code that
             holds the interpreter's lock looks just so; no engine holds it for a second.
         load_silent_s: the same while it loads: setting up a GPU holds the lock for seconds.
-        load_s: models, avatars and the warm-up must be ready by then; gigabytes come off a disk.
+        load_s: an engine must have its models loaded by then; gigabytes come off a disk.
+        prepare_s: an avatar must be ready and warm by then, once its engine is loaded.
+        prepare_patience_s: an avatar waits so long for a moment without a batch; then the next
+            batch waits for it.
+        avatar_deaths_at_most: workers that may end while an avatar is prepared that was never
+            ready, before it is given up.
         first_batch_s: limit for a batch of a worker that has not been measured yet.
         batch_floor_s: no batch is judged hung before this: a busy machine stalls for a second or
             two.
@@ -39,6 +44,9 @@ class Limits:
     silent_s: float = 3.0
     load_silent_s: float = 30.0
     load_s: float = 180.0
+    prepare_s: float = 60.0
+    prepare_patience_s: float = 5.0
+    avatar_deaths_at_most: int = 2
     first_batch_s: float = 60.0
     batch_floor_s: float = 3.0
     batch_factor: float = 5.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,13 +31,27 @@ MAX_FRAME_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
-    """First to a worker: what to load."""
+class Prepare:
+    """To a worker: have this avatar ready, called ``serial`` in its answers."""
 
-    engine: EngineSpec
-    avatars: tuple[AvatarRef, ...]
+    serial: int
+    avatar: AvatarRef
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """First to a worker: its device, and the avatars that it takes before any batch."""
+
+    avatars: tuple[Prepare, ...]
     device: str
     beat_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """To a worker: no batch of this avatar comes any more."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +71,34 @@ class LeaveOff:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """From a worker: loaded; a silent batch of ``pictures`` took ``warm_s``."""
+class Preparing:
+    """From a worker: it begins with an avatar, or first (``loads``) with the models for it."""
 
+    serial: int
+    loads: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """From a worker: an avatar is ready; a silent batch of ``pictures`` took ``warm_s``."""
+
+    serial: int
     needs: EngineNeeds
     warm_s: float
     pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotPrepared:
+    """From a worker: an avatar will never be ready, and why; the worker is well."""
+
+    serial: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From a worker: it is through with the avatars of its beginning and takes batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +122,16 @@ class Refused:
     reason: str
 
 
-Message = Begin | Render | LeaveOff | Ready | Beat | Rendered | Refused
+ToWorker = Begin | Prepare | Forget | Render | LeaveOff
+FromWorker = Ready | Preparing | Prepared | NotPrepared | Beat | Rendered | Refused
+Message = ToWorker | FromWorker
 
 _KINDS: Mapping[str, type[Message]] = {
-    each.__name__: each for each in (Begin, Render, LeaveOff, Ready, Beat, Rendered, Refused)
+    each.__name__: each
+    for each in (
+        *(Begin, Prepare, Forget, Render, LeaveOff),
+        *(Ready, Preparing, Prepared, NotPrepared, Beat, Rendered, Refused),
+    )
 }
 
 
@@ -144,26 +186,23 @@ def _decode(head: bytes, sound: bytes) -> Message:
         name, fields = json.loads(head)
         kind = _KINDS[name]
         if kind is Begin:
-            return _begin(fields)
+            avatars = tuple(_prepare(each) for each in fields["avatars"])
+            return Begin(avatars, fields["device"], fields["beat_s"])
+        if kind is Prepare:
+            return _prepare(fields)
         if kind is Render:
             return _render(fields, sound)
-        if kind is Ready:
-            return Ready(EngineNeeds(**fields["needs"]), fields["warm_s"], fields["pictures"])
+        if kind is Prepared:
+            return Prepared(**{**fields, "needs": EngineNeeds(**fields["needs"])})
         return kind(**fields)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no frame of ours: {error!r}") from error
 
 
-def _begin(fields: Mapping[str, Any]) -> Begin:
-    avatars: Sequence[Mapping[str, Any]] = fields["avatars"]
-    return Begin(
-        EngineSpec(**fields["engine"]),
-        tuple(
-            AvatarRef(**{**each, "picture": PictureFormat(**each["picture"])}) for each in avatars
-        ),
-        fields["device"],
-        fields["beat_s"],
-    )
+def _prepare(fields: Mapping[str, Any]) -> Prepare:
+    avatar: Mapping[str, Any] = fields["avatar"]
+    made = {"picture": PictureFormat(**avatar["picture"]), "engine": EngineSpec(**avatar["engine"])}
+    return Prepare(fields["serial"], AvatarRef(**{**avatar, **made}))
 
 
 def _render(fields: Mapping[str, Any], sound: bytes) -> Render:

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gpu_pool.contracts import (
     AvatarRef,
+    AvatarStanding,
     Batch,
     BatchResult,
     EngineNeeds,
-    EngineSpec,
     PictureRef,
     PoolClosed,
     PoolReport,
@@ -36,15 +36,17 @@ _LIMITS = Limits()
 
 
 class Pool:
-    """Workers for one engine on the given devices; open it as a context manager.
+    """Workers on the given devices, each with every avatar; open it as a context manager.
+
+    Avatars of several engines live in one worker, and come and go while it renders.
 
     Args:
-        engine: what the workers run.
         avatars: what every worker prepares before it takes a batch.
         devices: one worker each, as ``find_devices`` gives them; a slot keeps its device for good.
         ring: where pictures go; stays the caller's.
         limits: the times that are judged by.
-        on_results: called from the pool's thread when answers wait; must only ring a bell.
+        on_results: called from the pool's thread when answers wait, or an avatar stands otherwise
+            than before; must only ring a bell.
         now: monotonic seconds.
 
     Raises:
@@ -53,7 +55,6 @@ class Pool:
 
     def __init__(
         self,
-        engine: EngineSpec,
         avatars: Sequence[AvatarRef],
         devices: Sequence[str],
         ring: Ring,
@@ -63,13 +64,13 @@ class Pool:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         for avatar in avatars:
-            if avatar.picture.picture_bytes > ring.slot_bytes:
-                raise ValueError(f"pictures of avatar {avatar.name} do not fit into the ring")
-        self._avatars = frozenset(avatar.name for avatar in avatars)
+            _check_size(avatar, ring)
         self._ring, self._on_results, self._now = ring, on_results, now
         self._lock = threading.Condition()
         self._dispatcher = Dispatcher(devices, ring, limits, now())
-        self._crew = Crew(engine, avatars, devices, ring, limits, self._dispatcher)
+        for avatar in avatars:
+            self._dispatcher.roster.want(avatar, now())
+        self._crew = Crew(devices, ring, limits, self._dispatcher)
         self._stopping = self._ended = False
         self._awake, self._bell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._crew.selector.register(self._awake, selectors.EVENT_READ)
@@ -86,19 +87,19 @@ class Pool:
         """Ask for a batch; False when too many wait already (try again after some answers).
 
         Every batch taken is answered once, by ``BatchDone`` or ``BatchLost``, unless it is dropped.
-        Batches are begun in the order of submission.
+        Batches are begun in the order of submission, by workers that have their avatar ready; while
+        that is being prepared they wait.
 
         Raises:
             PoolClosed: the pool has ended.
             ValueError: no worker could ever render it.
         """
-        if batch.avatar not in self._avatars:
-            raise ValueError(f"no avatar {batch.avatar!r} in this pool")
         if not 0 < batch.count <= self._ring.slots:
             raise ValueError(f"a batch of {batch.count} pictures, a ring of {self._ring.slots}")
         with self._lock:
-            if self._stopping or self._ended:
-                raise PoolClosed("the pool has ended")
+            self._refuse_when_ended()
+            if batch.avatar not in self._dispatcher.roster:
+                raise ValueError(f"no avatar {batch.avatar!r} in this pool")
             taken = self._dispatcher.ledger.add(batch)
         self._wake()
         return taken
@@ -138,10 +139,36 @@ class Pool:
         with self._lock:
             return self._dispatcher.report(self._now())
 
-    def needs(self) -> EngineNeeds | None:
-        """What the engine wants to be fed; None until the first worker is ready."""
+    def prepare(self, avatar: AvatarRef) -> None:
+        """Have every worker prepare an avatar, beside its work, between batches.
+
+        Does nothing when it is there already or under way; one that has failed is tried again.
+
+        Raises:
+            PoolClosed: the pool has ended.
+            ValueError: the ring cannot hold its pictures.
+        """
+        _check_size(avatar, self._ring)
         with self._lock:
-            return self._crew.needs
+            self._refuse_when_ended()
+            self._dispatcher.roster.want(avatar, self._now())
+        self._wake()
+
+    def forget(self, name: str) -> None:
+        """Free an avatar in every worker; batches of it that wait are answered as lost."""
+        with self._lock:
+            self._dispatcher.forget(name)
+        self._wake()
+
+    def standing(self, name: str) -> AvatarStanding:
+        """How far an avatar is; ready once some worker can render it."""
+        with self._lock:
+            return self._dispatcher.roster.standing(name)
+
+    def needs(self, avatar: str) -> EngineNeeds | None:
+        """What the engine of an avatar wants to be fed; None until it was ready somewhere."""
+        with self._lock:
+            return self._dispatcher.roster.needs(avatar)
 
     def close(self) -> None:
         """End every worker; whatever is unanswered is answered as lost. May be called twice."""
@@ -186,9 +213,15 @@ class Pool:
                 else:
                     self._crew.attend(key, now)
             self._crew.carry_out(self._dispatcher.decide(now), now)
-            waiting = self._something_to_tell()
+            roster = self._dispatcher.roster
+            waiting = self._something_to_tell() or roster.changed
+            roster.changed = False
         if waiting:
             self._tell()
+
+    def _refuse_when_ended(self) -> None:
+        if self._stopping or self._ended:
+            raise PoolClosed("the pool has ended")
 
     def _tell(self) -> None:
         with self._lock:
@@ -207,3 +240,8 @@ class Pool:
         with self._lock, contextlib.suppress(BlockingIOError):
             if self._bell >= 0:
                 os.write(self._bell, b"!")
+
+
+def _check_size(avatar: AvatarRef, ring: Ring) -> None:
+    if avatar.picture.picture_bytes > ring.slot_bytes:
+        raise ValueError(f"pictures of avatar {avatar.name} do not fit into the ring")

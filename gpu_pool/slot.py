@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from gpu_pool.breaker import Breaker
-from gpu_pool.contracts import PictureRef, SlotReport, SlotState
+from gpu_pool.contracts import SERVING, PictureRef, SlotReport, SlotState
 from gpu_pool.limits import Limits
 
 _SPEED_MEMORY = 0.3
@@ -19,19 +19,20 @@ _SPEED_MEMORY = 0.3
 _TOUCH_S = 0.5
 """A process that ends closes its line first; how it ended is known milliseconds later."""
 
-ALIVE = frozenset({SlotState.STARTING, SlotState.READY, SlotState.BUSY, SlotState.ENDING})
-SERVING = frozenset({SlotState.READY, SlotState.BUSY})
+ALIVE = SERVING | {SlotState.STARTING, SlotState.ENDING}
 WAITING = frozenset({SlotState.DEAD, SlotState.PARKED})
+_PREPARING = frozenset({SlotState.STARTING, SlotState.PREPARING})
 
 
 @dataclass(slots=True)
 class Flight:
-    """A batch at a worker.
+    """A batch of an avatar at a worker.
 
     ``dropped`` once nobody waits for it any more, ``told`` once the worker has been told.
     """
 
     serial: int
+    avatar: str
     pictures: tuple[PictureRef, ...]
     sent_at: float
     limit_s: float
@@ -47,14 +48,21 @@ class Slot:
         self.state = SlotState.DEAD
         self.flight: Flight | None = None
         self.kill_at: float | None = None
-        self.picture_s = 0.0
+        self.speeds: dict[str, float] = {}
+        """Avatars that the worker has ready, and the seconds that a picture of each takes."""
+        self.given: dict[int, str] = {}
+        """Avatars that the worker was told to prepare and has not answered, by serial."""
+        self.preparing: int | None = None
+        """Serial of the one at which it is."""
+        self._prepared_by = now
+        self._rendered = ""
         self.breaker = Breaker(limits, retry_at=now)
         self._limits = limits
         self._since = self._started_at = self._heard_at = now
         self.pid: int | None = None
         self._verdict = ""
         self._was_ready = False
-        self._last_error = ""
+        self.last_error = ""
         self._deaths: Counter[str] = Counter()
         self._batches, self._batch_s = 0, 0.0
 
@@ -65,23 +73,48 @@ class Slot:
         self.breaker = self.breaker.started()
         self._started_at = self._heard_at = now
         self._verdict, self._was_ready, self.kill_at = "", False, None
+        self.preparing, self._prepared_by = None, now + self._limits.load_s
         self._enter(SlotState.STARTING, now)
 
-    def ready(self, warm_s: float, warm_pictures: int, now: float) -> None:
-        """The worker is loaded; how long its warm-up batch took is the first measure."""
+    def ready(self, now: float) -> None:
+        """The worker has all that it was started with and takes batches."""
         self.heard(now)
         if self.state is SlotState.STARTING:
-            self._was_ready = True
-            self.picture_s = warm_s / max(1, warm_pictures)
+            self._was_ready, self.preparing = True, None
             self._enter(SlotState.READY, now)
+
+    def asked_to_prepare(self, serial: int, avatar: str, now: float) -> None:
+        """A worker that had nothing to do gets one more avatar."""
+        self.given[serial] = avatar
+        self.begins(serial, True, now)
+        self._enter(SlotState.PREPARING, now)
+
+    def begins(self, serial: int, loads: bool, now: float) -> None:
+        """The worker begins with an avatar, or with the models for it."""
+        self.heard(now)
+        limit_s = self._limits.load_s if loads else self._limits.prepare_s
+        self.preparing, self._prepared_by = serial, now + limit_s
+
+    def through_with(self, serial: int, now: float) -> None:
+        """The worker has prepared an avatar, or will not."""
+        self.heard(now)
+        if self.preparing == serial:
+            self.preparing, self._prepared_by = None, now + self._limits.load_s
+            if self.state is SlotState.PREPARING:
+                self._enter(SlotState.READY, now)
+
+    def has(self, avatar: str, warm_s: float, warm_pictures: int) -> None:
+        """An avatar can be rendered; how long its warm-up batch took is the first measure."""
+        self.speeds[avatar] = warm_s / max(1, warm_pictures)
 
     def heard(self, now: float) -> None:
         """Any message is a sign of life."""
         self._heard_at = now
 
-    def sent(self, serial: int, pictures: tuple[PictureRef, ...], now: float) -> None:
+    def sent(self, serial: int, avatar: str, pictures: tuple[PictureRef, ...], now: float) -> None:
         """A batch is on its way to the worker."""
-        self.flight = Flight(serial, pictures, now, self._limit_s(len(pictures)))
+        limit_s = self._limit_s(avatar, len(pictures))
+        self.flight = Flight(serial, avatar, pictures, now, limit_s)
         self._heard_at = now
         self._enter(SlotState.BUSY, now)
 
@@ -101,8 +134,7 @@ class Slot:
             self.breaker = self.breaker.worked()
             self._batches += 1
             self._batch_s = render_s
-            newest = render_s / len(flight.pictures)
-            self.picture_s += _SPEED_MEMORY * (newest - self.picture_s)
+            self._measured(flight.avatar, render_s / len(flight.pictures))
         return flight
 
     def condemned(self, reason: str, now: float) -> None:
@@ -128,10 +160,11 @@ class Slot:
             The batch that it still had; its pictures are nobody's now.
         """
         flight, self.flight = self.flight, None
+        self.speeds, self.given, self.preparing, self._rendered = {}, {}, None, ""
         word = "signal" if signalled else "exit"
         word = "hung" if self._verdict and self._was_ready else word if self._was_ready else "load"
         self._deaths[word] += 1
-        self._last_error = f"{self._verdict}; {how}" if self._verdict else how
+        self.last_error = f"{self._verdict}; {how}" if self._verdict else how
         self.pid, self.kill_at = None, None
         self.breaker = self.breaker.died(now, now - self._started_at)
         self._enter(SlotState.PARKED if self.breaker.parked else SlotState.DEAD, now)
@@ -146,6 +179,7 @@ class Slot:
         """The owner itself stood still for so long."""
         self._heard_at += seconds
         self._started_at += seconds
+        self._prepared_by += seconds
         if self.flight is not None:
             self.flight.sent_at += seconds
 
@@ -158,8 +192,10 @@ class Slot:
 
     def verdict(self, now: float) -> str:
         """Why the worker must be ended, or "" while it may go on."""
-        if self.state is SlotState.STARTING and now >= self._started_at + self._limits.load_s:
+        if self.state is SlotState.STARTING and now >= self._prepared_by:
             return f"not ready {now - self._started_at:.1f} s after its start"
+        if self.state is SlotState.PREPARING and now >= self._prepared_by:
+            return f"an avatar not ready after {now - self._since:.1f} s"
         if self._patience_s() is not None and now >= self._silent_at():
             return f"no sign of life for {now - self._heard_at:.1f} s"
         flight = self.flight
@@ -174,8 +210,8 @@ class Slot:
         if self.state is SlotState.ENDING:
             return self.kill_at
         due = [self._silent_at()] if self._patience_s() is not None else []
-        if self.state is SlotState.STARTING:
-            due.append(self._started_at + self._limits.load_s)
+        if self.state in _PREPARING:
+            due.append(self._prepared_by)
         if self.state is SlotState.BUSY and self.flight is not None:
             due.append(self.flight.sent_at + self.flight.limit_s)
         return min(due, default=None)
@@ -190,21 +226,35 @@ class Slot:
             since=self._since,
             pid=self.pid,
             deaths=dict(self._deaths),
-            last_error=self._last_error,
+            last_error=self.last_error,
             batches=self._batches,
             batch_s=self._batch_s,
-            fps=1 / self.picture_s if self.picture_s > 0 else 0.0,
+            fps=_per_second(self.picture_s),
             retry_at=self.breaker.retry_at if waits else None,
+            avatars={name: _per_second(speed) for name, speed in self.speeds.items()},
         )
 
-    def _limit_s(self, pictures: int) -> float:
-        if self.picture_s <= 0:
+    @property
+    def picture_s(self) -> float:
+        """Seconds per picture as measured last; before that of the slowest avatar."""
+        newest = self.speeds.get(self._rendered)
+        return max(self.speeds.values(), default=0.0) if newest is None else newest
+
+    def _measured(self, avatar: str, picture_s: float) -> None:
+        if avatar in self.speeds:  # else it was forgotten meanwhile
+            before = self.speeds[avatar]
+            self.speeds[avatar] = before + _SPEED_MEMORY * (picture_s - before)
+            self._rendered = avatar
+
+    def _limit_s(self, avatar: str, pictures: int) -> float:
+        picture_s = self.speeds.get(avatar, 0.0)
+        if picture_s <= 0:
             return self._limits.first_batch_s
-        expected_s = self.picture_s * pictures
+        expected_s = picture_s * pictures
         return max(self._limits.batch_floor_s, self._limits.batch_factor * expected_s)
 
     def _patience_s(self) -> float | None:
-        if self.state is SlotState.STARTING:
+        if self.state in _PREPARING:
             return self._limits.load_silent_s
         return self._limits.silent_s if self.state in SERVING else None
 
@@ -214,3 +264,7 @@ class Slot:
     def _enter(self, state: SlotState, now: float) -> None:
         if state is not self.state:
             self.state, self._since = state, now
+
+
+def _per_second(picture_s: float) -> float:
+    return 1 / picture_s if picture_s > 0 else 0.0

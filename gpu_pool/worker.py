@@ -24,26 +24,19 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import numpy as np
-
-from gpu_pool.contracts import (
-    AvatarRef,
-    Batch,
-    BatchKey,
-    BatchRefused,
-    Engine,
-    Picture,
-    PictureFormat,
-)
-from gpu_pool.engines.registry import make_engine
+from gpu_pool.contracts import AvatarRefused, BatchRefused, PoolError
 from gpu_pool.messages import (
     Beat,
     Begin,
+    Forget,
     FrameReader,
     LeaveOff,
     Message,
+    NotPrepared,
+    Prepare,
+    Prepared,
+    Preparing,
     Ready,
     Refused,
     Render,
@@ -51,7 +44,7 @@ from gpu_pool.messages import (
     encode,
 )
 from gpu_pool.ring import Mapping
-from gpu_pool.windows import sound_span
+from gpu_pool.workbench import Workbench
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -71,7 +64,7 @@ class Line:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._reader = FrameReader()
-        self._orders: queue.SimpleQueue[Render] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Render | Prepare | Forget] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._unwanted = -1
 
@@ -86,8 +79,8 @@ class Line:
                     listener.start()
                     return message
 
-    def next_order(self) -> Render:
-        """Wait for a batch."""
+    def next_order(self) -> Render | Prepare | Forget:
+        """Wait for something to do."""
         return self._orders.get()
 
     def unwanted(self, serial: int) -> bool:
@@ -105,7 +98,7 @@ class Line:
             wait_s = max(0.0, beat_at - time.monotonic())
             if select.select([self._line], [], [], wait_s)[0]:
                 for message in self._reader.feed(self._receive()):
-                    if isinstance(message, Render):
+                    if isinstance(message, Render | Prepare | Forget):
                         self._orders.put(message)
                     elif isinstance(message, LeaveOff):
                         self._unwanted = message.serial
@@ -123,76 +116,47 @@ class Line:
         return data
 
 
-class Workbench:
-    """An engine with its avatars, and the ring it writes into."""
-
-    def __init__(self, begin: Begin, ring: Mapping) -> None:
-        self._engine: Engine[Any] = make_engine(begin.engine)
-        self._engine.load(begin.device)
-        for avatar in begin.avatars:
-            self._engine.prepare(avatar)
-        self.needs = self._engine.needs
-        self._avatars = {avatar.name: avatar for avatar in begin.avatars}
-        self._ring = ring
-
-    def warm_up(self) -> tuple[float, int]:
-        """Render a silent batch of each avatar into memory of our own.
-
-        Returns:
-            Seconds of the slowest one, and its pictures. Once is not enough for a measure: what is
-            set up on first use would count, so the second of two is taken.
-        """
-        count = self.needs.batch_pictures
-        took_s = [self._render_silence(avatar, count) for avatar in self._avatars.values()]
-        took_s = [self._render_silence(avatar, count) for avatar in self._avatars.values()]
-        return max(took_s, default=0.0), count
-
-    def render(self, order: Render, line: Line) -> float:
-        """Render a batch into the ring; seconds that it took.
-
-        Raises:
-            BatchRefused: it can never be rendered.
-        """
-        avatar = self._avatars.get(order.batch.avatar)
-        if avatar is None:
-            raise BatchRefused(f"no avatar {order.batch.avatar!r} was prepared")
-        out = [self._ring.picture(slot, avatar.picture) for slot in order.slots]
-        return self._run(order.batch, avatar.picture, out, order.serial, line)
-
-    def _render_silence(self, avatar: AvatarRef, count: int) -> float:
-        start, stop = sound_span(self.needs, avatar.picture.fps, 0, count)
-        key = BatchKey("", "", 0, 0)
-        batch = Batch(key, count, avatar.name, 0, np.zeros(stop - start, np.float32))
-        out = list(np.zeros((count, *avatar.picture.shape), np.uint8))
-        return self._run(batch, avatar.picture, out)
-
-    def _run(
-        self,
-        batch: Batch,
-        picture: PictureFormat,
-        out: Sequence[Picture],
-        serial: int = 0,
-        line: Line | None = None,
-    ) -> float:
-        began = time.monotonic()
-        heard = self._engine.features(batch.sound, batch.key.first, batch.count, picture.fps)
-        self._engine.render(batch, heard, out, lambda: bool(line and line.unwanted(serial)))
-        return time.monotonic() - began
-
-
 def work(line: Line, ring: Mapping) -> None:
-    """Load, say so, and render until the pool hangs up."""
-    bench = Workbench(line.begin(), ring)
-    warm_s, pictures = bench.warm_up()
-    line.send(Ready(bench.needs, warm_s, pictures))
+    """Load, say so, and do what comes until the pool hangs up."""
+    begin = line.begin()
+    bench = Workbench(begin.device, ring)
+    for each in begin.avatars:
+        _prepare(each, bench, line)
+    line.send(Ready())
     while True:
         order = line.next_order()
-        try:
-            render_s = 0.0 if line.unwanted(order.serial) else bench.render(order, line)
-        except BatchRefused as refusal:
-            line.send(Refused(order.serial, str(refusal)))
+        if isinstance(order, Prepare):
+            _prepare(order, bench, line)
+        elif isinstance(order, Forget):
+            bench.forget(order.name)
         else:
-            line.send(Rendered(order.serial, render_s))
+            _render(order, bench, line)
+
+
+def _prepare(order: Prepare, bench: Workbench, line: Line) -> None:
+    """Prepare an avatar, and say before every step at what this worker may die."""
+    line.send(Preparing(order.serial, loads=True))
+    try:
+        bench.load_engine_of(order.avatar)
+        line.send(Preparing(order.serial, loads=False))
+        line.send(Prepared(order.serial, *bench.prepare(order.avatar)))
+    except (AvatarRefused, BatchRefused) as refusal:
+        line.send(NotPrepared(order.serial, str(refusal)))
+    except (PoolError, ImportError) as error:
+        line.send(NotPrepared(order.serial, f"{type(error).__name__}: {error}"))
+
+
+def _render(order: Render, bench: Workbench, line: Line) -> None:
+    serial = order.serial
+    if line.unwanted(serial):
+        line.send(Rendered(serial, 0.0))
+        return
+    try:
+        render_s = bench.render(order.batch, order.slots, lambda: line.unwanted(serial))
+    except BatchRefused as refusal:
+        line.send(Refused(serial, str(refusal)))
+    else:
+        line.send(Rendered(serial, render_s))
 
 
 def main(arguments: Sequence[str]) -> None:

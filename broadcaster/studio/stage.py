@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
@@ -26,9 +27,9 @@ from broadcaster.studio.pool_gauges import PoolGauges
 from broadcaster.studio.tempo import Tempo
 from broadcaster.wire import Message
 from gpu_pool.contracts import (
+    SERVING,
     SOUND_RATE_HZ,
     BatchDone,
-    EngineNeeds,
     EngineSpec,
     PictureRef,
     PoolError,
@@ -102,13 +103,12 @@ class Stage:
 
     def _open(self, settings: SettingsModel, engine: EngineSpec) -> None:
         slots, slot_bytes = ring_slots(self._channels, settings.pool.ring_mb)
-        avatars = {each.avatar.name: each.avatar for each in self._channels.values()}
+        avatars = {b.avatar.name: replace(b.avatar, engine=engine) for b in self._channels.values()}
         wanted = settings.pool.devices
         try:
             devices = find_devices(wanted if wanted == "auto" else list(wanted), os.environ)
             self._ring = Ring(slots, slot_bytes)
             self._pool = Pool(
-                engine,
                 list(avatars.values()),
                 devices,
                 self._ring,
@@ -133,9 +133,9 @@ class Stage:
         """Whether the next task of a channel can have pictures."""
         if self._pool is None or channel not in self._channels or self._without:
             return Readiness.NEVER
-        report, needs = self._pool.report(), self._pool.needs()
-        serving = any(s.state in {SlotState.READY, SlotState.BUSY} for s in report.slots)
-        if needs is not None and serving:
+        report, avatar = self._pool.report(), self._channels[channel].avatar.name
+        needs = self._pool.needs(avatar)
+        if any(slot.state in SERVING and avatar in slot.avatars for slot in report.slots):
             return Readiness.READY
         waited = self._now() - self._begun > START_WITHIN_S
         coming = any(s.state is not SlotState.PARKED for s in report.slots)
@@ -146,12 +146,12 @@ class Stage:
         assert self._ring is not None
         assert self._pool is not None
         backdrop = self._channels[channel]
-        fps = backdrop.avatar.picture.fps
+        avatar, fps = backdrop.avatar.name, backdrop.avatar.picture.fps
         pictures = samples * fps // backdrop.sample_rate + 1
-        needs = self._pool.needs()
+        needs = self._pool.needs(avatar)
         batch = needs.batch_pictures if needs is not None else 1
         window = max(batch, int(self._window(channel) * NEXT_SHARE) // batch * batch)
-        preroll = self._tempo.preroll(pictures, fps, self._pool.report().fps, window)
+        preroll = self._tempo.preroll(pictures, fps, self._pool.report().fps_of(avatar), window)
         lead_ticks = self._tempo.lead_ticks(fps)
         return {"ring": str(self._ring.path), "lead_ticks": lead_ticks, "preroll_ticks": preroll}
 
@@ -256,9 +256,8 @@ class Stage:
             self._go_without()
         for performance in list(self._performances.values()):
             self._hand_over(performance)
-        needs = self._pool.needs()
-        if needs is not None and not self._without:
-            self._ask(needs)
+        if not self._without:
+            self._ask()
 
     def report(self) -> PoolReport | None:
         """The pool, for ``/status``."""
@@ -289,7 +288,7 @@ class Stage:
         states = {slot.state for slot in self._pool.report().slots}
         if states == {SlotState.PARKED}:
             self._without = True
-        elif states & {SlotState.READY, SlotState.BUSY}:
+        elif states & SERVING:
             self._without = False
 
     def _go_without(self) -> None:
@@ -301,11 +300,14 @@ class Stage:
             ahead = int(self._window(part.channel) * (1 - NEXT_SHARE))
             performance.lose(ahead, "no worker serves", self._now())
 
-    def _ask(self, needs: EngineNeeds) -> None:
+    def _ask(self) -> None:
         """In the order of the tasks: what is on air first, then what comes next."""
         assert self._pool is not None
         firsts = {each.part.channel: each for each in reversed(self._performances.values())}
         for performance in self._performances.values():
+            needs = self._pool.needs(performance.part.avatar)
+            if needs is None:
+                continue
             first = performance.on_air or performance is firsts[performance.part.channel]
             share = 1 - NEXT_SHARE if first else NEXT_SHARE
             window = int(self._window(performance.part.channel) * share)
@@ -338,12 +340,13 @@ class Stage:
 
     def _begins_again(self, late: Performance, handed: int) -> bool:
         """Pictures that are too late for their tick are drawn again, where that is soon done."""
-        meeting, needs = late.appointment, self._needs()
+        assert self._pool is not None
+        meeting, needs = late.appointment, self._pool.needs(late.part.avatar)
         if meeting is None or needs is None or not meeting.missed(handed, self._now()):
             return False
-        assert self._pool is not None
         late.appointment = None
-        again_s = meeting.again_s(needs.batch_pictures, self._pool.report().fps)
+        speed_fps = self._pool.report().fps_of(late.part.avatar)
+        again_s = meeting.again_s(needs.batch_pictures, speed_fps)
         if again_s is None:
             return False
         part = late.part
@@ -359,9 +362,6 @@ class Stage:
         # In its place: the order of the tasks is that in which they are rendered.
         self._performances[part.task_id] = late.again(part, self._epoch, meeting)
         return True
-
-    def _needs(self) -> EngineNeeds | None:
-        return self._pool.needs() if self._pool is not None else None
 
     def _give_up(self, run: Run | Gap) -> None:
         if isinstance(run, Run) and self._pool is not None:

@@ -12,6 +12,9 @@ Options (all optional)::
 
 A fault strikes before (``after``: behind) the picture with this index in any task or the one named;
 picture -1 is loading. ``times`` counts over all workers and lives, by files in ``marks``.
+
+An avatar's own options: ``prepare_s`` that preparing it takes, ``fault`` that strikes then, or the
+reason for which it is ``refused``.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +36,7 @@ from numpy.typing import NDArray
 from gpu_pool.contracts import (
     SOUND_RATE_HZ,
     AvatarRef,
+    AvatarRefused,
     Batch,
     BatchRefused,
     EngineNeeds,
@@ -108,8 +112,21 @@ class Simulated:
         self._strike(LOADING, "", False)
         time.sleep(self._load_s)
 
-    def prepare(self, _avatar: AvatarRef) -> None:
-        """There is nothing to prepare."""
+    def prepare(self, avatar: AvatarRef) -> None:
+        """Take as long as the avatar says, or fail as it says.
+
+        Raises:
+            AvatarRefused: its option ``refused``.
+        """
+        if "refused" in avatar.options:
+            raise AvatarRefused(str(avatar.options["refused"]))
+        time.sleep(float(cast(float, avatar.options.get("prepare_s", 0.0))))
+        fault = avatar.options.get("fault")
+        if fault is not None:
+            FAULTS[str(fault)]()
+
+    def forget(self, name: str) -> None:
+        """There is nothing to free."""
 
     def features(self, sound: Sound, first: int, count: int, fps: int) -> NDArray[np.uint32]:
         """(count,) loudness of each picture's own samples, in millionths."""

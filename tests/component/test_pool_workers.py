@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpu_pool.contracts import BatchDone, EngineSpec, PoolClosed, SlotState
+from gpu_pool.contracts import (
+    AvatarState,
+    BatchDone,
+    BatchResult,
+    EngineSpec,
+    PoolClosed,
+    SlotState,
+)
 from gpu_pool.limits import Limits
 from gpu_pool.pool import Pool
 from gpu_pool.ring import Ring
@@ -189,9 +196,12 @@ def test_a_chatty_worker_is_heard_out_but_not_logged_without_end(
 
 def test_an_engine_that_does_not_exist_is_named_as_the_reason(tmp_path: Path) -> None:
     with pool_stage(tmp_path, devices=["cpu"], engine=EngineSpec("wav3lip")) as stage:
-        stage.until(lambda: stage.slot(0).deaths.get("load"))
-        assert "no engine 'wav3lip'; there are" in stage.slot(0).last_error
-        assert "simulated" in stage.slot(0).last_error
+        failed = AvatarState.FAILED
+        stage.until(lambda: stage.pool.standing(AVATAR.name).state is failed)
+        reason = stage.pool.standing(AVATAR.name).reason
+        assert "no engine 'wav3lip'; there are" in reason
+        assert "simulated" in reason
+        assert stage.slot(0).deaths == {}, "a worker that has other avatars would be lost"
 
 
 def test_a_machine_that_starts_no_process_is_a_death_like_any_other(
@@ -387,13 +397,15 @@ def test_a_small_shared_memory_is_an_error_at_start_and_no_crash() -> None:
 
 def test_a_doorbell_is_rung_when_answers_wait(tmp_path: Path) -> None:
     ring, rung = Ring(16, TINY.picture_bytes, tmp_path), threading.Event()
-    spec = EngineSpec("simulated")
-    with Pool(spec, [AVATAR], ["cpu"], ring, limits=Limits(), on_results=rung.set) as pool:
+    with Pool([AVATAR], ["cpu"], ring, limits=Limits(), on_results=rung.set) as pool:
         pool.submit(PoolStage.batch("a", no_sound(8), 0, 8))
-        assert rung.wait(LIVENESS_S)
-        (result,) = pool.poll()
-        assert isinstance(result, BatchDone)
-        needs = pool.needs()
+        found: list[BatchResult] = []
+        while not found:
+            assert rung.wait(LIVENESS_S)
+            rung.clear()
+            found = pool.poll()
+        assert isinstance(found[0], BatchDone)
+        needs = pool.needs(AVATAR.name)
         assert needs is not None
         assert needs.batch_pictures == 8
     ring.close()

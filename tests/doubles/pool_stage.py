@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from gpu_pool.ring import Ring, RingReader
 from gpu_pool.windows import batch_spans, cut_sound, sound_span
 
 TINY = PictureFormat(64, 36, 25)
-AVATAR = AvatarRef("presenter", "", TINY)
+AVATAR = AvatarRef("presenter", "", TINY, engine=EngineSpec("simulated"))
 NEEDS = EngineNeeds(lookback_s=0.2, lookahead_s=0.2, batch_pictures=8)
 
 QUICK = Limits(beat_s=0.1, silent_s=1.0, batch_floor_s=1.0, restart_pauses_s=(0.0, 0.1), park_s=2.0)
@@ -69,13 +69,16 @@ class PoolStage:
         pictures: int = 64,
         limits: Limits = QUICK,
         engine: EngineSpec | None = None,
+        others: Sequence[AvatarRef] = (),
         **options: Any,
     ) -> None:
         self.ring = Ring(pictures, TINY.picture_bytes, folder)
         self.reader = RingReader(self.ring.path)
         self.marks = folder
         engine = engine or EngineSpec("simulated", {"picture_s": 0.002, **options})
-        self.pool = Pool(engine, [AVATAR], devices, self.ring, limits=limits)
+        self.pool = Pool(
+            [*others, replace(AVATAR, engine=engine)], devices, self.ring, limits=limits
+        )
 
     def slot(self, number: int) -> SlotReport:
         return self.pool.report().slots[number]

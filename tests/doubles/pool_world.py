@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpu_pool.contracts import Batch, BatchDone, BatchKey, BatchLost, BatchResult, PictureRef
+from gpu_pool.contracts import (
+    AvatarRef,
+    Batch,
+    BatchDone,
+    BatchKey,
+    BatchLost,
+    BatchResult,
+    EngineNeeds,
+    PictureFormat,
+    PictureRef,
+)
 from gpu_pool.credits import Credits
-from gpu_pool.dispatch import Abandon, Dispatcher, Dump, Kill, Order, Send, Start
+from gpu_pool.dispatch import Abandon, Dispatcher, Dump, Kill, Learn, Order, Send, Start
 from gpu_pool.limits import Limits
 
 SILENCE = np.zeros(0, np.float32)
+PRESENTER = AvatarRef("presenter", "", PictureFormat(64, 36, 25))
+NEEDS = EngineNeeds(0.2, 0.2, 4)
 
 
 def batch(
@@ -20,9 +32,10 @@ def batch(
     epoch: int = 0,
     channel: str = "main",
     needed_by: float = float("inf"),
+    avatar: str = PRESENTER.name,
 ) -> Batch:
     key = BatchKey(channel, task, epoch, first)
-    return Batch(key, count, "presenter", first, SILENCE, needed_by)
+    return Batch(key, count, avatar, first, SILENCE, needed_by)
 
 
 class World:
@@ -41,6 +54,9 @@ class World:
         self.limits = limits or Limits()
         self.credits = Credits(pictures)
         self.dispatcher = Dispatcher(["cpu"] * devices, self.credits, self.limits, start)
+        self.dispatcher.roster.want(PRESENTER, start)
+        self.preparing: dict[int, list[int]] = {}
+        """Slot -> serials of the avatars that its worker has been given."""
         self.running: set[int] = set()
         self.loaded: set[int] = set()
         self.flying: dict[int, Send] = {}
@@ -73,8 +89,36 @@ class World:
         """Workers become ready; all of them unless named."""
         for slot in slots or sorted(self.running - self.loaded):
             self.loaded.add(slot)
-            self.dispatcher.slots[slot].ready(picture_s * 4, 4, self.now)
+            for serial in list(self.preparing[slot]):
+                self.begin(slot)
+                self._prepared(slot, serial, picture_s)
+            self.dispatcher.ready(slot, self.now)
         return self.step()
+
+    def want(self, *names: str) -> list[Order]:
+        """More avatars are asked for."""
+        for name in names:
+            self.dispatcher.roster.want(AvatarRef(name, "", PRESENTER.picture), self.now)
+        return self.step()
+
+    def begin(self, slot: int) -> None:
+        """A worker begins with the next avatar that it has been given."""
+        self.dispatcher.slots[slot].begins(self.preparing[slot][0], False, self.now)
+
+    def prepare(self, slot: int, picture_s: float = 0.01) -> list[Order]:
+        """A worker has the next avatar ready that it has been given."""
+        self._prepared(slot, self.preparing[slot][0], picture_s)
+        return self.step()
+
+    def refuse(self, slot: int, reason: str) -> list[Order]:
+        """Its engine will not have the next avatar."""
+        serial = self.preparing[slot].pop(0)
+        self.dispatcher.not_prepared(slot, serial, reason, self.now)
+        return self.step()
+
+    def _prepared(self, slot: int, serial: int, picture_s: float) -> None:
+        self.preparing[slot].remove(serial)
+        self.dispatcher.prepared(slot, serial, NEEDS, (picture_s * 4, 4), self.now)
 
     def submit(self, *batches: Batch) -> list[Order]:
         for each in batches:
@@ -137,6 +181,12 @@ class World:
         if isinstance(order, Start):
             assert slot not in self.running, "started twice"
             self.running.add(slot)
+            self.preparing[slot] = [serial for serial, _ in order.avatars]
+        elif isinstance(order, Learn):
+            assert slot in self.loaded - self.condemned, "an avatar for a worker that is not ready"
+            assert slot not in self.flying, "an avatar for a worker that has a batch"
+            assert not self.preparing[slot], "two avatars for one worker"
+            self.preparing[slot].append(order.serial)
         elif isinstance(order, Send):
             assert slot in self.loaded - self.condemned, "a batch for a worker that is not ready"
             assert slot not in self.flying, "two batches for one worker"

@@ -43,6 +43,9 @@ class Probe:
     def prepare(self, avatar: AvatarRef) -> None:
         """Nothing."""
 
+    def forget(self, name: str) -> None:
+        """Nothing."""
+
     def features(self, sound: Sound, _first: int, _count: int, _fps: int) -> float:
         return float(np.abs(sound).mean())
 

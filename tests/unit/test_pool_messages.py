@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,14 @@ from gpu_pool.contracts import AvatarRef, Batch, BatchKey, EngineNeeds, EngineSp
 from gpu_pool.messages import (
     Beat,
     Begin,
+    Forget,
     FrameReader,
     LeaveOff,
     Message,
+    NotPrepared,
+    Prepare,
+    Prepared,
+    Preparing,
     Ready,
     Refused,
     Render,
@@ -25,15 +31,22 @@ from gpu_pool.messages import (
 
 SOUND = np.linspace(-1, 1, 4000, dtype=np.float32)
 BATCH = Batch(BatchKey("main", "ä", 3, 50), 25, "anna", 1050, SOUND, 12.5, {"gesture": "nod"})
+ANNA = AvatarRef(
+    "anna",
+    "/x",
+    PictureFormat(1280, 720, 25),
+    {"mood": None},
+    EngineSpec("simulated", {"picture_s": 0.5, "faults": [{"fault": "kill"}]}),
+)
 MESSAGES: list[Message] = [
-    Begin(
-        EngineSpec("simulated", {"picture_s": 0.5, "faults": [{"fault": "kill"}]}),
-        (AvatarRef("anna", "/x", PictureFormat(1280, 720, 25), {"mood": None}),),
-        "cuda:0",
-        0.5,
-    ),
+    Begin((Prepare(3, ANNA), Prepare(4, replace(ANNA, name="leon"))), "cuda:0", 0.5),
+    Prepare(5, ANNA),
+    Forget("anna"),
     LeaveOff(7),
-    Ready(EngineNeeds(0.2, 0.4, 8), 0.31, 8),
+    Preparing(5, True),
+    Prepared(5, EngineNeeds(0.2, 0.4, 8), 0.31, 8),
+    NotPrepared(6, "two faces"),
+    Ready(),
     Beat(),
     Rendered(8, 0.04),
     Refused(9, "no face"),

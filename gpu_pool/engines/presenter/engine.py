@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_pool.contracts import AvatarRef, Batch, EngineNeeds, Json, Picture, Sound
+from gpu_pool.contracts import AvatarRef, AvatarRefused, Batch, EngineNeeds, Json, Picture, Sound
 from gpu_pool.engines.mouth import LOOKAHEAD_S, LOOKBACK_S, MouthNet, MouthTrack
+from gpu_pool.engines.presenter.body import atlas_in
 from gpu_pool.engines.presenter.gestures import AFTER_S, BEFORE_S, accents, gesture
 from gpu_pool.engines.presenter.presenter import Presenter
-from gpu_pool.engines.presenter.values import Mouth
+from gpu_pool.engines.presenter.values import AtlasError, Mouth
 from gpu_pool.windows import sound_span
 
 BATCH_PICTURES = 10
@@ -37,9 +38,9 @@ class Heard:
 class PresenterEngine:
     """Follows the protocol ``Engine``.
 
-    An avatar's ``source`` is the file of its atlas. Cues: ``spoken`` is how many pictures of the
-    task carry sound; ``mouths`` are rows of the mouth track for the batch, from a voice that told
-    its phonemes: then the network is not asked.
+    An avatar's ``source`` is a folder with an atlas for each orientation, or one atlas. Cues:
+    ``spoken`` is how many pictures of the task carry sound; ``mouths`` are rows of the mouth track
+    for the batch, from a voice that told its phonemes: then the network is not asked.
     """
 
     needs = EngineNeeds(
@@ -56,10 +57,22 @@ class PresenterEngine:
         self._net = MouthNet.load()
 
     def prepare(self, avatar: AvatarRef) -> None:
-        """Load an atlas at the picture's size."""
+        """Load an atlas at the picture's size.
+
+        Raises:
+            AvatarRefused: there is none that can be used.
+        """
         picture = avatar.picture
-        presenter = Presenter.load(Path(avatar.source), picture.width, picture.height)
+        try:
+            atlas = atlas_in(Path(avatar.source), picture)
+            presenter = Presenter.load(atlas, picture.width, picture.height)
+        except (AtlasError, ValueError, OSError) as error:
+            raise AvatarRefused(str(error)) from error
         self._presenters[avatar.name] = presenter, picture.fps
+
+    def forget(self, name: str) -> None:
+        """Let the atlas go."""
+        self._presenters.pop(name, None)
 
     def features(self, sound: Sound, first: int, count: int, fps: int) -> Heard:
         """Mouth and stress of every picture."""
