@@ -15,6 +15,7 @@ from typing import Any
 from gpu_pool.contracts import Engine, EngineSpec, PoolError
 
 ENGINES: Mapping[str, str] = {
+    "photo": "gpu_pool.engines.photo.engine",
     "presenter": "gpu_pool.engines.presenter.engine",
     "simulated": "gpu_pool.engines.simulated",
 }

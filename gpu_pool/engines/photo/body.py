@@ -1,0 +1,279 @@
+"""An avatar at a channel's size: the picture of any tick, with any mouth. A pure function of both.
+
+What the idle loop is made of and what a task is drawn on: so their pictures follow each other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_pool.contracts import Picture, PictureFormat
+from gpu_pool.engines.face.values import Points
+from gpu_pool.engines.photo.cavity import Cavity
+from gpu_pool.engines.photo.clip import ClipPictures
+from gpu_pool.engines.photo.folder import AvatarFolder, read_avatar
+from gpu_pool.engines.photo.framing import Cut, shown_cut
+from gpu_pool.engines.photo.lids import Lids
+from gpu_pool.engines.photo.lips import Lips, Shape
+from gpu_pool.engines.photo.painter import Area, Canvas, MouthPainter, chroma, take
+from gpu_pool.engines.photo.source import Bgr
+from gpu_pool.engines.photo.sway import BREATHS, Sway, breath_level
+from gpu_pool.engines.photo.sway import Body as Torso
+from gpu_pool.engines.photo.teeth import Teeth, skin_level, unit_of
+from gpu_pool.engines.photo.warp import reach
+from gpu_pool.engines.photo.yuv import Planes, planes_of, to_i420
+from gpu_pool.engines.presenter.pose import LOOP_S, pose_at
+from gpu_pool.engines.presenter.values import REST, STILL, Gesture, Mouth
+
+_OVERSAMPLED = 1.5
+"""A photograph is kept this much larger than it is shown: slow sway then does not shimmer."""
+
+_SWAY_CELL = 16
+"""Pixels between grid points of the sway, whose fields bend over a hundred or more."""
+
+_MOVES_PX = 24
+"""Room around the mouth for the head's motion."""
+
+
+class Body(Protocol):
+    """One avatar at one picture format. Not for several threads at once."""
+
+    def loop_ticks(self, fps: int) -> int:
+        """Ticks after which the idle pictures begin again: whole seconds of them."""
+        ...
+
+    def picture(
+        self, tick: int, fps: int, mouth: Mouth = REST, gesture: Gesture = STILL
+    ) -> Picture:
+        """I420, BT.709 limited range, (height * 3 / 2, width); the caller's own.
+
+        At rest the mouth is shut, whatever the picture or the clip shows.
+        """
+        ...
+
+
+def load(source: Path, picture: PictureFormat) -> Body:
+    """Read an avatar's folder and make it ready for pictures of this format.
+
+    Raises:
+        AvatarRefused: the folder is no avatar, or not a whole one.
+        ValueError: an odd size.
+    """
+    if picture.width % 2 or picture.height % 2 or min(picture.width, picture.height) < 64:
+        raise ValueError(f"{picture.width}x{picture.height}: sides have to be even, 64 or more")
+    avatar = read_avatar(source)
+    if avatar.clip is not None:
+        return ClipBody(avatar, avatar.clip, picture)
+    assert avatar.picture is not None, "it is one or the other"
+    return StillBody(avatar, avatar.picture, picture)
+
+
+class StillBody:
+    """A photograph that breathes, sways and blinks."""
+
+    def __init__(self, avatar: AvatarFolder, bgr: Bgr, picture: PictureFormat) -> None:
+        summary = avatar.summary
+        cut, place = shown_cut(
+            summary.width, summary.height, avatar.points, picture.width, picture.height
+        )
+        large = _enlarged(cut)
+        self._frame = _Frame(picture, cut, place, bgr)
+        self._source = planes_of(to_i420(large.picture(bgr)))
+        self._over = np.array([large.width / cut.width, large.height / cut.height], np.float32)
+        points = large.points(avatar.points[0])
+        unit = unit_of(points[None])
+        self._lips = Lips.of(points, unit)
+        self._lids = Lids(points)
+        torso = Torso.of(cut.points(avatar.points[0]))
+        width, height = cut.width, cut.height
+        self._head = Area.within(torso.head_box(), width, height, _SWAY_CELL)
+        self._head_sway = Sway(torso, self._head.grid())
+        self._mouth = self._near(_mouth_box(self._lips), _MOVES_PX / 4)
+        self._mouth_sway = Sway(torso, self._mouth.grid())
+        self._eyes = [self._near(box, _MOVES_PX / 4) for box in self._lids.boxes()]
+        self._eye_sways = [Sway(torso, area.grid()) for area in self._eyes]
+        self._breaths = self._breathed(torso)
+        skin = skin_level(self._source[0], self._lips)
+        shown = summary.teeth_at is not None
+        teeth = Teeth.photographed(self._source, self._lips) if shown else Teeth.drawn(skin)
+        self._painter = MouthPainter(Cavity(teeth, skin))
+
+    def loop_ticks(self, fps: int) -> int:
+        """As ``Body``: the drawn presenter's twelve seconds."""
+        return LOOP_S * fps
+
+    def picture(
+        self, tick: int, fps: int, mouth: Mouth = REST, gesture: Gesture = STILL
+    ) -> Picture:
+        """As ``Body``."""
+        pose = pose_at(tick, fps, gesture)
+        picture = self._breaths[breath_level(pose.breath)].copy()
+        out = self._frame.inner(picture)
+        self._move(out, self._head, self._head_sway.sources(pose))
+        if pose.lid < 0.99:
+            for number, (area, sway) in enumerate(zip(self._eyes, self._eye_sways, strict=True)):
+                canvas = Canvas(out, self._source, area, self._enlarge(sway.sources(pose)))
+                self._lids.paint(number, canvas, 1 - pose.lid)
+        at = self._enlarge(self._mouth_sway.sources(pose))
+        canvas = Canvas(out, self._source, self._mouth, at)
+        self._painter.paint(canvas, self._lips, Shape.of(mouth))
+        return picture
+
+    def _move(self, out: Planes, area: Area, at: NDArray[np.float32]) -> None:
+        places = self._enlarge(at)
+        area.of(out[0])[:] = take(self._source[0], area.spread(places))
+        small = area.spread(chroma(places), 2)
+        for plane, source in zip(out[1:], self._source[1:], strict=True):
+            area.of(plane, 2)[:] = take(source, small)
+
+    def _enlarge(self, at: NDArray[np.float32]) -> NDArray[np.float32]:
+        return (at + np.float32(0.5)) * self._over - np.float32(0.5)
+
+    def _near(self, box: tuple[float, float, float, float], room: float) -> Area:
+        """The part of the output around a box of the source."""
+        over_x, over_y = (float(value) for value in self._over)
+        left, top, right, bottom = box
+        frame = self._frame
+        return Area.within(
+            (left / over_x - room, top / over_y - room, right / over_x + room,
+             bottom / over_y + room), frame.width, frame.height,
+        )  # fmt: skip
+
+    def _breathed(self, torso: Torso) -> list[Picture]:
+        area = Area(0, 0, self._frame.width, self._frame.height, _SWAY_CELL)
+        sway = Sway(torso, area.grid())
+        made = []
+        for level in range(BREATHS):
+            picture = self._frame.empty()
+            self._move(self._frame.inner(picture), area, sway.chest(level))
+            made.append(picture)
+        return made
+
+
+class ClipBody:
+    """A clip that plays forwards and backwards, with its mouth shut or talking."""
+
+    def __init__(self, avatar: AvatarFolder, clip: ClipPictures, picture: PictureFormat) -> None:
+        summary = avatar.summary
+        cut, place = shown_cut(
+            summary.width, summary.height, avatar.points, picture.width, picture.height
+        )
+        first = np.asarray(cv2.cvtColor(clip.picture(0), cv2.COLOR_YUV2BGR_I420), np.uint8)
+        self._frame = _Frame(picture, cut, place, first)
+        self._clip, self._cut, self._fps = clip, cut, summary.fps
+        self._points = cut.points(avatar.points)
+        self._unit = unit_of(self._points)
+        skin = skin_level(self._cropped(0)[0], self._lips(0))
+        self._painter = MouthPainter(Cavity(self._teeth(summary.teeth_at, skin), skin))
+
+    def loop_ticks(self, fps: int) -> int:
+        """As ``Body``: there and back, to the nearest second."""
+        return max(1, round(2 * (len(self._clip) - 1) / self._fps)) * fps
+
+    def picture(
+        self, tick: int, fps: int, mouth: Mouth = REST, gesture: Gesture = STILL
+    ) -> Picture:
+        """As ``Body``; a clip has gestures of its own."""
+        number = self.number_at(tick, fps)
+        source = self._cropped(number)
+        picture = self._frame.empty()
+        out = self._frame.inner(picture)
+        for plane, own in zip(out, source, strict=True):
+            plane[:] = own
+        lips = self._lips(number)
+        area = Area.within(_mouth_box(lips), self._frame.width, self._frame.height)
+        if area.width and area.height:
+            canvas = Canvas(out, source, area, area.grid())
+            self._painter.paint(canvas, lips, Shape.of(mouth))
+        return picture
+
+    def number_at(self, tick: int, fps: int) -> int:
+        """Which picture of the clip a tick shows."""
+        loop, turn = self.loop_ticks(fps), 2 * (len(self._clip) - 1)
+        at = tick % loop * turn / loop
+        return round(min(at, turn - at))
+
+    def _lips(self, number: int) -> Lips:
+        return Lips.of(self._points[number], self._unit)
+
+    def _teeth(self, teeth_at: int | None, skin: float) -> Teeth:
+        if teeth_at is None:
+            return Teeth.drawn(skin)
+        return Teeth.photographed(self._cropped(teeth_at), self._lips(teeth_at))
+
+    def _cropped(self, number: int) -> Planes:
+        """The part of a picture that is shown, at its size there."""
+        planes = planes_of(self._clip.picture(number))
+        cut, found = self._cut, []
+        for plane, step in zip(planes, (1, 2, 2), strict=True):
+            size = cut.width // step, cut.height // step
+            left, top = round(cut.left / step), round(cut.top / step)
+            wide, high = (round(side / step / cut.scale) for side in (cut.width, cut.height))
+            own = plane[top : top + high, left : left + wide]
+            if own.shape != (size[1], size[0]):
+                how = cv2.INTER_AREA if cut.scale < 0.6 else cv2.INTER_LINEAR
+                own = np.asarray(cv2.resize(own, size, interpolation=how), np.uint8)
+            found.append(own)
+        return found[0], found[1], found[2]
+
+
+def _mouth_box(lips: Lips) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, in pixels, of all that a mouth moves."""
+    left, top, right, bottom = reach(lips)
+    corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]], np.float32)
+    places: Points = corners * np.float32(lips.unit_px) @ lips.turn + lips.centre
+    low, high = places.min(axis=0), places.max(axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def _enlarged(cut: Cut) -> Cut:
+    width, height = (2 * round(side * _OVERSAMPLED / 2) for side in (cut.width, cut.height))
+    return Cut(cut.left, cut.top, cut.scale * width / cut.width, width, height)
+
+
+_BACKDROP_DARK = 0.45
+_BACKDROP_BLUR_PX = 24.0
+
+
+class _Frame:
+    """Where an avatar stands in a channel's picture, and what is beside it if it is narrower."""
+
+    def __init__(
+        self, picture: PictureFormat, cut: Cut, place: tuple[int, int, int, int] | None, bgr: Bgr
+    ) -> None:
+        self.width, self.height = cut.width, cut.height
+        self._shape = picture.shape
+        self._place = place
+        self._ground = None if place is None else to_i420(_backdrop(bgr, picture))
+
+    def empty(self) -> Picture:
+        """A picture to draw on."""
+        if self._ground is None:
+            return np.empty(self._shape, np.uint8)
+        return self._ground.copy()
+
+    def inner(self, picture: Picture) -> Planes:
+        """Views of the avatar's part of a picture."""
+        luma, u, v = planes_of(picture)
+        if self._place is None:
+            return luma, u, v
+        left, top, width, height = self._place
+        area = Area(left, top, width, height)
+        return area.of(luma), area.of(u, 2), area.of(v, 2)
+
+
+def _backdrop(bgr: Bgr, picture: PictureFormat) -> Bgr:
+    """The picture itself, filling the frame, dark and out of focus."""
+    height, width = bgr.shape[:2]
+    scale = max(picture.width / width, picture.height / height)
+    cut = Cut(
+        round((width - picture.width / scale) / 2), round((height - picture.height / scale) / 2),
+        scale, picture.width, picture.height,
+    )  # fmt: skip
+    blurred = cv2.GaussianBlur(cut.picture(bgr), (0, 0), _BACKDROP_BLUR_PX)
+    return np.asarray(cv2.convertScaleAbs(blurred, alpha=_BACKDROP_DARK), np.uint8)
