@@ -18,10 +18,8 @@ _LEFT_LOWER_LID = (33, 7, 163, 144, 145, 153, 154, 155, 133)
 _RIGHT_LID = (362, 398, 384, 385, 386, 387, 388, 466, 263)
 _RIGHT_LOWER_LID = (362, 382, 381, 380, 374, 373, 390, 249, 263)
 
-MESH = np.array(
-    (*_INNER_UPPER, *_INNER_LOWER, *_LEFT_LID, *_LEFT_LOWER_LID, *_RIGHT_LID, *_RIGHT_LOWER_LID)
-    + (0, 17, 61, 291, 2, 152, 105, 334, 234, 454, 10)
-)
+_EDGES = (*_INNER_UPPER, *_INNER_LOWER, *_LEFT_LID, *_LEFT_LOWER_LID, *_RIGHT_LID)
+MESH = np.array((*_EDGES, *_RIGHT_LOWER_LID, 0, 17, 61, 291, 2, 152, 105, 334, 234, 454, 10))
 """Landmark of each point."""
 
 POINTS = len(MESH)
@@ -102,16 +100,17 @@ def from_handles(handles: Handles) -> Points:
     lips = 0.17 * width
     eyes = (own[0] + own[1]) / 2
     chin, centre = own[6], np.array([own[4, 0], 0.0])
-    made[TOP_OF_LIPS] = own[4] + (0, -lips)
-    made[BOTTOM_OF_LIPS] = own[5] + (0, 1.25 * lips)
+    made[TOP_OF_LIPS] = own[4, 0], own[4, 1] - lips
+    made[BOTTOM_OF_LIPS] = own[5, 0], own[5, 1] + 1.25 * lips
     made[OUTER_LEFT], made[OUTER_RIGHT] = (-0.56 * width, 0), (0.56 * width, 0)
     made[NOSE_BASE] = centre + 0.38 * (eyes - centre)
     made[CHIN] = chin
-    made[LEFT_BROW], made[RIGHT_BROW] = (each + (0, -0.38 * distance) for each in own[:2])
+    up = np.array([0.0, -0.38 * distance])
+    made[LEFT_BROW], made[RIGHT_BROW] = own[0] + up, own[1] + up
     side = np.array([1.15 * distance, 0.0])
     made[LEFT_CHEEK], made[RIGHT_CHEEK] = eyes - side, eyes + side
     made[FOREHEAD] = eyes + 0.9 * (eyes - chin) * 0.62
-    return (made @ face + middle).astype(np.float32)
+    return np.asarray(made @ face + middle, np.float32)
 
 
 def _eye(

@@ -16,10 +16,10 @@ from gpu_pool.engines.face.values import Points
 _SLOWEST_HZ = 1.2
 """Cut-off for what stands still: takes away the network's tremble of some tenths of a pixel."""
 
-_PER_SPEED = 6.0
+_PER_SPEED = 8.0
 """Hz of cut-off per face unit (a mouth's width) a second."""
 
-_SPEED_HZ = 1.5
+_SPEED_HZ = 4.0
 """Cut-off of the speed itself."""
 
 

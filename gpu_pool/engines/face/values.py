@@ -89,7 +89,8 @@ def handles_from_json(told: object, width: int, height: int) -> Handles:
 
     Args:
         told: name -> [x, y], as ``Handles.json`` writes it.
-        width, height: of the picture in which they lie, in pixels.
+        width: of the picture in which they lie, in pixels.
+        height: likewise.
 
     Raises:
         AvatarRefused: a handle is missing, no point, outside, or they form no face.
@@ -128,7 +129,8 @@ def check_handles(handles: Handles, width: int, height: int) -> None:
             raise AvatarRefused(f"handles: {name} lies outside the picture of {width}x{height}")
     if handles.mouth_width < SMALLEST_MOUTH_PX:
         raise AvatarRefused(
-            f"the mouth is {handles.mouth_width:.0f} pixels wide; {SMALLEST_MOUTH_PX:.0f} are needed"
+            f"the face is too small: its mouth is {handles.mouth_width:.0f} pixels wide, "
+            f"{SMALLEST_MOUTH_PX:.0f} are needed and {GOOD_MOUTH_PX:.0f} look good"
         )
     _check_order(handles)
 

@@ -10,10 +10,8 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_pool.contracts import Picture, PictureFormat
-from gpu_pool.engines.face.values import Points
 from gpu_pool.engines.photo.cavity import Cavity
 from gpu_pool.engines.photo.clip import ClipPictures
 from gpu_pool.engines.photo.folder import AvatarFolder, read_avatar
@@ -24,8 +22,8 @@ from gpu_pool.engines.photo.painter import Area, Canvas, MouthPainter, chroma, t
 from gpu_pool.engines.photo.source import Bgr
 from gpu_pool.engines.photo.sway import BREATHS, Sway, breath_level
 from gpu_pool.engines.photo.sway import Body as Torso
-from gpu_pool.engines.photo.teeth import Teeth, skin_level, unit_of
-from gpu_pool.engines.photo.warp import reach
+from gpu_pool.engines.photo.teeth import Light, Teeth, unit_of
+from gpu_pool.engines.photo.warp import Grid, reach
 from gpu_pool.engines.photo.yuv import Planes, planes_of, to_i420
 from gpu_pool.engines.presenter.pose import LOOP_S, pose_at
 from gpu_pool.engines.presenter.values import REST, STILL, Gesture, Mouth
@@ -98,10 +96,10 @@ class StillBody:
         self._eyes = [self._near(box, _MOVES_PX / 4) for box in self._lids.boxes()]
         self._eye_sways = [Sway(torso, area.grid()) for area in self._eyes]
         self._breaths = self._breathed(torso)
-        skin = skin_level(self._source[0], self._lips)
+        light = Light.on(self._source, self._lips)
         shown = summary.teeth_at is not None
-        teeth = Teeth.photographed(self._source, self._lips) if shown else Teeth.drawn(skin)
-        self._painter = MouthPainter(Cavity(teeth, skin))
+        teeth = Teeth.photographed(self._source, self._lips) if shown else Teeth.drawn(light)
+        self._painter = MouthPainter(Cavity(teeth, light))
 
     def loop_ticks(self, fps: int) -> int:
         """As ``Body``: the drawn presenter's twelve seconds."""
@@ -124,14 +122,14 @@ class StillBody:
         self._painter.paint(canvas, self._lips, Shape.of(mouth))
         return picture
 
-    def _move(self, out: Planes, area: Area, at: NDArray[np.float32]) -> None:
+    def _move(self, out: Planes, area: Area, at: Grid) -> None:
         places = self._enlarge(at)
         area.of(out[0])[:] = take(self._source[0], area.spread(places))
         small = area.spread(chroma(places), 2)
         for plane, source in zip(out[1:], self._source[1:], strict=True):
             area.of(plane, 2)[:] = take(source, small)
 
-    def _enlarge(self, at: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _enlarge(self, at: Grid) -> Grid:
         return (at + np.float32(0.5)) * self._over - np.float32(0.5)
 
     def _near(self, box: tuple[float, float, float, float], room: float) -> Area:
@@ -168,8 +166,8 @@ class ClipBody:
         self._clip, self._cut, self._fps = clip, cut, summary.fps
         self._points = cut.points(avatar.points)
         self._unit = unit_of(self._points)
-        skin = skin_level(self._cropped(0)[0], self._lips(0))
-        self._painter = MouthPainter(Cavity(self._teeth(summary.teeth_at, skin), skin))
+        light = Light.on(self._cropped(0), self._lips(0))
+        self._painter = MouthPainter(Cavity(self._teeth(summary.teeth_at, light), light))
 
     def loop_ticks(self, fps: int) -> int:
         """As ``Body``: there and back, to the nearest second."""
@@ -201,9 +199,9 @@ class ClipBody:
     def _lips(self, number: int) -> Lips:
         return Lips.of(self._points[number], self._unit)
 
-    def _teeth(self, teeth_at: int | None, skin: float) -> Teeth:
+    def _teeth(self, teeth_at: int | None, light: Light) -> Teeth:
         if teeth_at is None:
-            return Teeth.drawn(skin)
+            return Teeth.drawn(light)
         return Teeth.photographed(self._cropped(teeth_at), self._lips(teeth_at))
 
     def _cropped(self, number: int) -> Planes:
@@ -226,7 +224,7 @@ def _mouth_box(lips: Lips) -> tuple[float, float, float, float]:
     """Left, top, right and bottom, in pixels, of all that a mouth moves."""
     left, top, right, bottom = reach(lips)
     corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]], np.float32)
-    places: Points = corners * np.float32(lips.unit_px) @ lips.turn + lips.centre
+    places = corners * np.float32(lips.unit_px) @ lips.turn + lips.centre
     low, high = places.min(axis=0), places.max(axis=0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 

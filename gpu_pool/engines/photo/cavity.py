@@ -9,18 +9,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_pool.engines.photo.lips import NODES, Lips, Shape, Target
-from gpu_pool.engines.photo.teeth import SPAN_X, SPAN_Y, Teeth
-from gpu_pool.engines.photo.warp import smooth
-
-Grid = NDArray[np.float32]
+from gpu_pool.engines.photo.teeth import SPAN_X, SPAN_Y, Light, Teeth
+from gpu_pool.engines.photo.warp import Grid, smooth
 
 _DARK = (27.0, 124.0, 135.0)
 _THROAT = (52.0, 118.0, 150.0)
 _TONGUE = (96.0, 112.0, 158.0)
-"""Y, U and V, BT.709 limited range, for skin of luma 150; their luma follows the skin's."""
+"""Y, U and V, BT.709 limited range, for skin of luma 150; they follow the light."""
 
 _SKIN = 150.0
 
@@ -36,9 +33,13 @@ class Inside:
 class Cavity:
     """Draws the inside of one avatar's mouth."""
 
-    def __init__(self, teeth: Teeth, skin: float) -> None:
+    def __init__(self, teeth: Teeth, light: Light) -> None:
         self._teeth = teeth
-        self._light = float(np.clip(skin / _SKIN, 0.4, 1.15))
+        bright = float(np.clip(light.luma / _SKIN, 0.4, 1.15))
+        self._dark, self._throat_at, self._tongue = (
+            np.array((luma * bright, u + tint * light.u, v + tint * light.v), np.float32)
+            for (luma, u, v), tint in ((_DARK, 0.3), (_THROAT, 0.7), (_TONGUE, 0.9))
+        )
 
     def draw(self, lips: Lips, shape: Shape, to: Target, x: Grid, y: Grid) -> Inside:
         """The inside at points (x, y), a rectangle of pixels in the mouth's coordinates."""
@@ -61,13 +62,11 @@ class Cavity:
         self, shape: Shape, to: Target, across: Grid, y: Grid, lower: Grid, down: Grid
     ) -> Grid:
         part = down[..., None]
-        colours = _mixed(np.array(_DARK, np.float32), np.array(_THROAT, np.float32), part)
+        colours = _mixed(self._dark, self._throat_at, part)
         lift = 0.15 + 0.16 * shape.tongue
         high = np.float32(max(0.05, min(lift, 0.75 * to.gap + 0.05)))
         bulge = np.clip(1 - ((across / 0.66) ** 2 + ((y - lower) / high) ** 2), 0, 1)
-        colours = _mixed(colours, np.array(_TONGUE, np.float32), smooth(bulge * 1.5)[..., None])
-        colours[..., 0] *= self._light
-        return colours
+        return _mixed(colours, self._tongue, smooth(bulge * 1.5)[..., None])
 
     def _lay_teeth(
         self, colours: Grid, shape: Shape, x: Grid, y: Grid, upper: Grid, closed: Grid
@@ -80,14 +79,14 @@ class Cavity:
         found = cv2.remap(texture, at_x.astype(np.float32), at_y.astype(np.float32),
                           cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
         least = 0.80 if self._teeth.own else 0.62
-        found[..., 0] *= np.clip((y - upper) / 0.07, 0, 1) * (1 - least) + least
-        opacity = found[..., 3:] / 255
-        colours += (found[..., :3] - colours) * opacity
+        sampled: Grid = np.asarray(found, np.float32)
+        sampled[..., 0] *= np.clip((y - upper) / 0.07, 0, 1) * (1 - least) + least
+        colours += (sampled[..., :3] - colours) * (sampled[..., 3:] / 255)
 
 
 def _closed(lips: Lips, to: Target) -> Grid:
-    return np.interp(NODES * (lips.half / to.half), NODES, lips.closed).astype(np.float32)
+    return np.asarray(np.interp(NODES * (lips.half / to.half), NODES, lips.closed), np.float32)
 
 
 def _mixed(one: Grid, other: Grid, part: Grid) -> Grid:
-    return np.asarray(one + (other - one) * part, np.float32)
+    return np.asarray(one + (other - one) * part)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -233,8 +234,7 @@ class ClipPictures:
 
     @property
     def longest_gop(self) -> int:
-        """Pictures from one key picture to the next, at most; more than the clip has if it does
-        not begin with one."""
+        """Pictures from one key picture to the next; more than there are if none is the first."""
         keys = [number for number, key in enumerate(self._keys) if key]
         if not keys or keys[0] != 0:
             return len(self._keys) + 1
@@ -272,7 +272,7 @@ class ClipPictures:
         for index, frame in enumerate(frames, first):
             if (frame.width, frame.height) != (self.width, self.height):
                 raise AvatarRefused(f"clip.mp4: picture {index} has another size")
-            self._held[index] = frame.to_ndarray(format="yuv420p")
+            self._held[index] = np.asarray(frame.to_ndarray(format="yuv420p"), np.uint8)
 
-    def _packet(self, number: int) -> av.Packet:
+    def _packet(self, number: int) -> av.Packet[Any]:
         return av.Packet(self._packets[number])

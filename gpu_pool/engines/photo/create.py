@@ -23,7 +23,7 @@ from gpu_pool.engines.face.refused import AvatarRefused
 from gpu_pool.engines.face.smooth import smoothed
 from gpu_pool.engines.face.values import Face, Handles, Points, check_handles
 from gpu_pool.engines.photo import folder as files
-from gpu_pool.engines.photo.clip import ClipSource, ClipWriter
+from gpu_pool.engines.photo.clip import ClipPictures, ClipSource, ClipWriter
 from gpu_pool.engines.photo.folder import AvatarSummary
 from gpu_pool.engines.photo.framing import Cut, stored_cut
 from gpu_pool.engines.photo.handled import rehandled
@@ -207,7 +207,7 @@ def _from_clip(work: _Work, source: ClipSource) -> AvatarSummary:
     finally:
         writer.close()
     files.write_track(work.folder, points)
-    stored = files.ClipPictures(work.folder / files.CLIP)
+    stored = ClipPictures(work.folder / files.CLIP)
 
     def picture_at(number: int) -> Bgr:
         return np.asarray(cv2.cvtColor(stored.picture(number), cv2.COLOR_YUV2BGR_I420), np.uint8)

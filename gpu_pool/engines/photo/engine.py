@@ -91,8 +91,7 @@ class PhotoEngine:
 
 
 def eased(row: NDArray[np.float32], index: int, spoken: int) -> Mouth:
-    """The mouth of picture ``index`` of a task with ``spoken`` pictures of sound: shut at both
-    ends."""
+    """The mouth of a task's picture; shut in its first one and in the last that has sound."""
     part = min(index, spoken - 1 - index) / _EASE_PICTURES
     if part <= 0:
         return REST

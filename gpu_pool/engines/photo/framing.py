@@ -77,7 +77,8 @@ def stored_cut(width: int, height: int, points: Points, mouth_px: float) -> Cut:
     """The part of a source that is stored.
 
     Args:
-        width, height: of the source.
+        width: of the source.
+        height: of the source.
         points: (pictures, POINTS, 2) in it.
         mouth_px: the mouth's width in it.
     """
@@ -98,9 +99,11 @@ def shown_cut(
     """The part of a stored picture that a channel shows.
 
     Args:
-        width, height: of the stored picture.
+        width: of the stored picture.
+        height: of the stored picture.
         points: (pictures, POINTS, 2) in it.
-        out_w, out_h: of the channel's pictures.
+        out_w: of the channel's pictures.
+        out_h: likewise.
 
     Returns:
         The cut, and where in the channel's picture it goes (left, top, width, height) when the

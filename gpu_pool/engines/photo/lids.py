@@ -18,7 +18,7 @@ from gpu_pool.engines.face.points import (
     RIGHT_LOWER_LID,
 )
 from gpu_pool.engines.face.values import Points
-from gpu_pool.engines.photo.painter import Area, Canvas, chroma, take
+from gpu_pool.engines.photo.painter import Canvas, chroma, take
 from gpu_pool.engines.photo.warp import Grid
 
 _FULL = 0.94

@@ -28,7 +28,7 @@ _NO_SECOND_MAP: NDArray[np.float32] = np.empty(0, np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A rectangle of a picture in pixels, all even, and a grid over it with one cell more around."""
+    """A rectangle of a picture in pixels, all even; its grid has one cell more all around."""
 
     left: int
     top: int
@@ -141,8 +141,10 @@ class MouthPainter:
             lips, shape, to, np.ascontiguousarray(fine[..., 0]), np.ascontiguousarray(fine[..., 1])
         )
         half = (hole.width // 2, hole.height // 2)
-        small = cv2.resize(inside.colours, half, interpolation=cv2.INTER_AREA)
-        opacity = cv2.resize(inside.opacity, half, interpolation=cv2.INTER_AREA)
+        small, opacity = (
+            np.asarray(cv2.resize(each, half, interpolation=cv2.INTER_AREA), np.float32)
+            for each in (inside.colours, inside.opacity)
+        )
         _blend(hole.of(canvas.out[0]), inside.colours[..., 0], inside.opacity)
         for number in (1, 2):
             _blend(hole.of(canvas.out[number], 2), small[..., number], opacity)

@@ -79,7 +79,7 @@ def check_size(width: int, height: int) -> None:
     """
     if width * height > MOST_PIXELS:
         raise AvatarRefused(
-            f"the picture is {width}x{height}; {MOST_PIXELS // 1_000_000} million pixels are the most"
+            f"the picture is {width}x{height}; more than {MOST_PIXELS // 1_000_000} million pixels"
         )
     if min(width, height) < _SHORTEST_SIDE:
         raise AvatarRefused(f"the picture is {width}x{height}; that is too small")
