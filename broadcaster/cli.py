@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from broadcaster import __version__
+from broadcaster.access import command as access
+from broadcaster.callbacks import command as callbacks
 from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.presenter import command as presenter
 
@@ -27,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _check(arguments.config, arguments.json)
     if arguments.command == "presenter":
         return _presenter(arguments)
+    if arguments.command == "token":
+        return _obey(lambda: access.run(arguments, _say, _complain))
+    if arguments.command == "callbacks":
+        return _obey(lambda: callbacks.run(arguments, _say))
     return _run(arguments.config)
 
 
@@ -50,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     presenter.add_arguments(
         commands.add_parser("presenter", help="bake or preview the drawn presenters")
     )
+    access.add_arguments(commands.add_parser("token", help="who may use the API, and for what"))
+    callbacks.add_arguments(
+        commands.add_parser("callbacks", help="the key that callbacks are signed with")
+    )
     return parser
 
 
@@ -68,8 +78,12 @@ def _run(config: Path | None) -> int:
 
 
 def _presenter(arguments: argparse.Namespace) -> int:
+    return _obey(lambda: presenter.run(arguments, _say))
+
+
+def _obey(command: Callable[[], None]) -> int:
     try:
-        presenter.run(arguments, _say)
+        command()
     except ConfigError as error:
         _complain(str(error))
         return EXIT_CANNOT_START

@@ -13,6 +13,7 @@
     │   ├── StoreFull          no space left on the device
     │   ├── TaskNotFound       no such task
     │   └── TaskConflict       the task is in a state that forbids the request
+    ├── CallbackRefused        an address that must not be called
     ├── TaskRejected           a request to speak is refused, with an HTTP status
     └── PreviewRefused         a viewer is not let in, with an HTTP status
 """
@@ -62,6 +63,10 @@ class TaskNotFound(StoreError):
 
 class TaskConflict(StoreError):
     """The task is in a state that forbids the request."""
+
+
+class CallbackRefused(BroadcasterError):
+    """An address that callbacks must not go to; the message is for the client."""
 
 
 class TaskRejected(BroadcasterError):

@@ -144,3 +144,23 @@ PREVIEW_SOURCE_UP = Gauge(
 PREVIEW_PICTURES = Counter(
     "broadcaster_preview_pictures_total", "pictures sent, over all viewers", ["channel"]
 )
+ACCESS_REFUSED = Counter(
+    "broadcaster_access_refused_total",
+    "requests refused, by reason (missing, unknown, expired, role, host, origin)",
+    ["reason"],
+)
+RATE_LIMITED = Counter(
+    "broadcaster_rate_limited_total",
+    "requests refused because a caller asks too often, by limit (requests, speak)",
+    ["limit"],
+)
+CALLBACKS = Counter(
+    "broadcaster_callbacks_total",
+    "attempts to deliver a callback, by outcome (delivered, retried, failed)",
+    ["outcome"],
+)
+CALLBACKS_PENDING = Gauge(
+    "broadcaster_callbacks_pending",
+    "callbacks that are not delivered yet and not given up",
+    multiprocess_mode="livemostrecent",
+)

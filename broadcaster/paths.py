@@ -38,6 +38,16 @@ class StatePaths:
         return self.run / "settings.json"
 
     @property
+    def tokens(self) -> Path:
+        """Who may use the API (mode 0600, hashes only); written by ``broadcaster token``."""
+        return self.root / "tokens.json"
+
+    @property
+    def callback_secret(self) -> Path:
+        """The key that callbacks are signed with, where the settings name none (mode 0600)."""
+        return self.root / "callback_secret"
+
+    @property
     def lock(self) -> Path:
         """Held by the supervisor while it lives: one station per state directory."""
         return self.root / "station.lock"

@@ -9,12 +9,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from broadcaster.access.role import Role
+from broadcaster.api.access import guard
 from broadcaster.api.problems import Refusal
 from broadcaster.api.station import StationView
 from broadcaster.api.upload import Received, SpoolingRequest, receive
 from broadcaster.api.wishes import Wishes, read_wishes
+from broadcaster.callbacks.target import screen
 from broadcaster.clock import wall_time_s
-from broadcaster.errors import ConfigError
+from broadcaster.errors import CallbackRefused, ConfigError
 from broadcaster.speech.decode import probe_upload
 from broadcaster.speech.speaking import check_voice, expected_s
 from broadcaster.speech.text import read_text
@@ -51,9 +54,12 @@ def accept(view: StationView, request: SpoolingRequest, header_key: str) -> Acce
     """
     received = receive(view, request)
     wishes = read_wishes(received.fields, received.sound is not None, header_key)
+    if wishes.interrupts:
+        guard().require(Role.OPERATOR, "To interrupt others")
     channel = require_channel(view, wishes.channel)
     voice = _voice(view, wishes)
     _check_avatar(view, wishes, channel)
+    _check_callback(view, wishes)
     key = wishes.idempotency_key or None
     fingerprint = _fingerprint(wishes, channel, voice, received.sound) if key else ""
     earlier = view.store.accepted_before(key, fingerprint)
@@ -74,6 +80,7 @@ def accept(view: StationView, request: SpoolingRequest, header_key: str) -> Acce
         expected_s=round(length_s, 3),
         idempotency_key=key,
         fingerprint=fingerprint,
+        callback_url=wishes.callback_url,
     )
     stored = view.store.accept(task, incoming)
     return Accepted(stored, again=stored.id != task.id)
@@ -121,6 +128,15 @@ def _check_avatar(view: StationView, wishes: Wishes, channel: str) -> None:
         raise Refusal(422, f"No such avatar on this channel; there is {there}.")
 
 
+def _check_callback(view: StationView, wishes: Wishes) -> None:
+    """What can be known of a callback's address without looking it up."""
+    if wishes.callback_url:
+        try:
+            screen(wishes.callback_url, view.callbacks_allowed)
+        except CallbackRefused as error:
+            raise Refusal(422, f"The {error}.") from error
+
+
 def _judge(view: StationView, wishes: Wishes, received: Received) -> float:
     """The expected length of the speech in seconds; it can be spoken or decoded."""
     if wishes.text is not None:
@@ -145,4 +161,6 @@ def _fingerprint(wishes: Wishes, channel: str, voice: str, sound: Incoming | Non
             while block := file.read(_HASHED_AT_ONCE):
                 said.update(block)
     asked = [wishes.text, channel, voice, wishes.priority, wishes.interrupts, wishes.options_json]
+    if wishes.callback_url:
+        asked.append(wishes.callback_url)
     return hashlib.sha256(json.dumps([said.hexdigest(), *asked]).encode()).hexdigest()

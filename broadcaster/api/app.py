@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from broadcaster.api.access import Guard, install_guard
 from broadcaster.api.events import FEED, events
 from broadcaster.api.feed import EventFeed
 from broadcaster.api.health import health
@@ -54,6 +55,7 @@ def create_app(settings: SettingsModel | None = None) -> Flask:
         paths.playout_socket, view.store, rates, settings.api.event_clients
     )
     install_problems(app)
+    install_guard(app, Guard(settings, paths, view.clock))
     for blueprint in (health, status, tasks, events, whep, page):
         app.register_blueprint(blueprint)
     return app

@@ -9,9 +9,9 @@ from __future__ import annotations
 import queue
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, g, request
 
 from broadcaster.api.accept import require_channel
 from broadcaster.api.feed import EventFeed, Listener, has_gone
@@ -40,17 +40,23 @@ def listen() -> Response:
     feed: EventFeed = current_app.extensions[FEED]
     listener = feed.join(channel, request.headers.get("Last-Event-ID", ""))
     client = request.environ.get("gunicorn.socket")
-    response = Response(_stream(feed, listener, client), content_type="text/event-stream")
+    stream = _stream(feed, listener, client, g.caller.still_valid)
+    response = Response(stream, content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(lambda: feed.leave(listener))
     return response
 
 
-def _stream(feed: EventFeed, listener: Listener, client: socket.socket | None) -> Iterator[bytes]:
+def _stream(
+    feed: EventFeed,
+    listener: Listener,
+    client: socket.socket | None,
+    still_valid: Callable[[], bool],
+) -> Iterator[bytes]:
     yield f"retry: {RECONNECT_MS}\n\n".encode()
     beat_at = time.monotonic() + HEARTBEAT_S
-    while not feed.leaving:
+    while not feed.leaving and still_valid():
         try:
             told = listener.waiting.get(timeout=LOOK_S)
         except queue.Empty:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from broadcaster import __version__
+from broadcaster.api.openapi_access import SCHEME, SECURITY_SCHEMES, TASK_CALLBACKS, with_access
 from broadcaster.api.upload import JSON, MULTIPART, URLENCODED
 from broadcaster.api.wishes import LONGEST_KEY, MOST_GUIDANCE, MOST_PRIORITY
+from broadcaster.callbacks.target import LONGEST_URL
 from broadcaster.speech.text import LONGEST_TEXT
 from broadcaster.store import TaskState
 
@@ -77,6 +79,25 @@ _SCHEMAS: Schema = {
             "ended_at": _TEXT_OR_NULL,
         }
     ),
+    "Callbacks": _object(
+        {
+            "callbacks": _list(
+                _object(
+                    {
+                        "event_id": _TEXT,
+                        "event": _TEXT,
+                        "receiver": {**_TEXT, "description": "scheme, host and port"},
+                        "state": {"enum": ["pending", "delivered", "failed"]},
+                        "attempts": _WHOLE,
+                        "last_error": _TEXT_OR_NULL,
+                        "created_at": _TEXT,
+                        "next_at": _TEXT_OR_NULL,
+                        "ended_at": _TEXT_OR_NULL,
+                    }
+                )
+            )
+        }
+    ),
     "Tasks": _object({"tasks": _list(_ref("Task"))}),
     "Status": _object(
         {
@@ -143,6 +164,11 @@ _WISHES: Schema = {
         "maxLength": LONGEST_KEY,
         "description": "as the header Idempotency-Key: sent again, the same task is answered",
     },
+    "callback_url": {
+        "type": "string",
+        "maxLength": LONGEST_URL,
+        "description": "is told by signed POST when the task begins and how it ended",
+    },
     "guidance_scale": {
         "type": "number",
         "minimum": 0,
@@ -197,12 +223,14 @@ _SPEAK: Schema = {
             s409="The idempotency key came with another request before",
             s413="Too large or too long",
             s415="Not a form and not JSON",
-            s422="Empty, undecodable, without sound, unspeakable, or no such channel or voice",
+            s422="Empty, undecodable, without sound, unspeakable, no such channel or voice, or a "
+            "callback_url that may not be called",
             s429="Too many tasks wait; see Retry-After",
             s503="Busy; see Retry-After",
             s507="The disk is full",
         ),
     },
+    "callbacks": TASK_CALLBACKS,
 }
 
 _LISTEN: Schema = {
@@ -292,9 +320,15 @@ def openapi_document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Broadcaster", "version": __version__},
-        "paths": _paths(),
-        "components": {"schemas": _SCHEMAS},
+        "paths": with_access(_paths(), _answer("", "Problem", "application/problem+json")),
+        "components": {"schemas": _SCHEMAS, "securitySchemes": SECURITY_SCHEMES},
+        "security": [{SCHEME: []}, {}],
     }
+
+
+def _callbacks() -> Schema:
+    told = "What its callback_url was told"
+    return _get(told, "Callbacks", _TASK_ID, s404="No such task", s503="The task store is busy")
 
 
 def _paths() -> Schema:
@@ -328,6 +362,7 @@ def _paths() -> Schema:
             "get": _get("One task", "Task", _TASK_ID, s404="No such task", **busy),
             "delete": cancel,
         },
+        "/tasks/{task_id}/callbacks": {"get": _callbacks()},
         "/interrupt": {"post": _INTERRUPT},
         "/events": {"get": _LISTEN},
         "/whep/{channel}": {"post": _WATCH},

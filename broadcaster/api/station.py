@@ -19,6 +19,7 @@ from flask import current_app
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from broadcaster.callbacks.target import Allowed
 from broadcaster.clock import Clock
 from broadcaster.errors import StoreError
 from broadcaster.metrics import TASKS_QUEUED
@@ -80,6 +81,7 @@ class StationView:
             timeout_s=settings.speech.decode_timeout_s,
             max_sound_s=settings.api.max_sound_s,
         )
+        self.callbacks_allowed = Allowed(settings.callbacks.allow)
         self.uploads = threading.BoundedSemaphore(max(1, settings.api.threads // 2))
         self.offers = threading.BoundedSemaphore(max(1, settings.api.threads // 4))
         self.metrics = Remembered(self._collect, clock)

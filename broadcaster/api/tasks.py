@@ -15,8 +15,10 @@ from broadcaster.api.problems import Refusal
 from broadcaster.api.station import StationView, station_view
 from broadcaster.api.upload import JSON, SpoolingRequest, arriving, json_object, refuse_early
 from broadcaster.api.wishes import read_key
+from broadcaster.callbacks.target import read_target
 from broadcaster.metrics import TASKS
 from broadcaster.store import Task, TaskState
+from broadcaster.store.outbox import Callback
 from broadcaster.store.tasks import MAX_LISTED
 from broadcaster.studio.doorbell import ring
 
@@ -91,6 +93,14 @@ def show_task(task_id: str) -> Response:
     return jsonify(task_json(task, view.store.active(task.channel)))
 
 
+@tasks.get("/tasks/<task_id>/callbacks")
+def show_callbacks(task_id: str) -> Response:
+    """What was told, or is still to be told, to the task's ``callback_url``."""
+    store = station_view().store
+    store.get(task_id)
+    return jsonify(callbacks=[_callback_json(each) for each in store.outbox.of(task_id)])
+
+
 @tasks.delete("/tasks/<task_id>")
 def cancel_task(task_id: str) -> Response:
     """Cancel a task that has not ended; on air it stops at once."""
@@ -158,6 +168,22 @@ def task_json(task: Task, active: list[Task]) -> dict[str, Any]:
         "updated_at": _iso(task.updated_s),
         "started_at": _iso(task.started_s),
         "ended_at": _iso(task.ended_s),
+    }
+
+
+def _callback_json(callback: Callback) -> dict[str, Any]:
+    """Without the URL, whose path and query may be secrets."""
+    waits = callback.state == "pending"
+    return {
+        "event_id": callback.event_id,
+        "event": callback.event,
+        "receiver": read_target(callback.url).place,
+        "state": callback.state,
+        "attempts": callback.attempts,
+        "last_error": callback.last_error or None,
+        "created_at": _iso(callback.created_s),
+        "next_at": _iso(callback.next_s) if waits else None,
+        "ended_at": _iso(callback.ended_s),
     }
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
 
 from flask import Request
+from flask import request as flask_request
 from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import HTTPException
 
 from broadcaster.api.problems import Refusal
 from broadcaster.api.station import StationView, station_view
@@ -140,18 +144,53 @@ def receive(view: StationView, request: SpoolingRequest) -> Received:
 def arriving() -> Iterator[None]:
     """Around reading a body: what a silent client or a full disk raises.
 
+    A client that drips has ``api.body_timeout_s`` for the whole body: each byte in time would hold
+    its thread for ever.
+
     Raises:
         Refusal: 408.
         StoreFull: no space is left.
     """
+    limit = _WholeBody(flask_request.environ.get("gunicorn.socket"))
     try:
-        yield
+        with limit.within(station_view().settings.api.body_timeout_s):
+            yield
+    except (HTTPException, Refusal) as error:
+        if limit.over:
+            raise Refusal(408, "The upload took too long to arrive.") from error
+        raise
     except (TimeoutError, BlockingIOError) as error:  # the socket's own time limit, see worker.py
         raise Refusal(408, "The upload stopped arriving.") from error
     except OSError as error:
         if no_space(error):
             raise StoreFull("no space left for the upload") from error
         raise
+
+
+class _WholeBody:
+    """Ends the reading side of a client's connection when its time is over."""
+
+    def __init__(self, client: socket.socket | None) -> None:
+        self._client = client
+        self.over = False
+
+    @contextlib.contextmanager
+    def within(self, limit_s: float) -> Iterator[None]:
+        """Inside the block the body may arrive."""
+        timer = threading.Timer(limit_s, self._end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()  # or it could end a connection that is somebody else's by then
+
+    def _end(self) -> None:
+        self.over = True
+        if self._client is not None:
+            with contextlib.suppress(OSError):
+                self._client.shutdown(socket.SHUT_RD)
 
 
 def json_object(data: bytes) -> dict[str, object]:

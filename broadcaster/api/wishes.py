@@ -44,6 +44,7 @@ class Wishes:
     priority: int = 0
     interrupts: bool = False
     idempotency_key: str = ""
+    callback_url: str = ""
     options: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -72,6 +73,7 @@ def read_wishes(fields: Fields, has_sound: bool, header_key: str = "") -> Wishes
         priority=_priority(fields),
         interrupts=_flag(fields, "interrupt"),
         idempotency_key=_key(_word(fields, "idempotency_key"), header_key),
+        callback_url=_word(fields, "callback_url").strip(),
         options={} if guidance is None else {"guidance_scale": guidance},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from broadcaster.checks.access import check_access
 from broadcaster.checks.finding import Finding
 from broadcaster.checks.machine import check_disk, check_gpu, check_ports, check_shared_memory
 from broadcaster.checks.media import check_idle_media
@@ -41,6 +42,7 @@ def check_everything(settings: SettingsModel) -> Iterator[Finding]:
     yield from check_shared_memory()
     yield from check_disk(settings)
     yield from check_ports(settings)
+    yield from check_access(settings)
     yield from check_idle_media(settings)
     yield from check_relay(settings)
     yield from check_preview(settings)

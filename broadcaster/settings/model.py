@@ -11,6 +11,7 @@ the strict ``Section`` base.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +31,10 @@ import idle_media
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
+
+_HOST_NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
+HostName = Annotated[str, Field(pattern=_HOST_NAME.pattern)]
+WebOrigin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.\[\]:-]+$")]
 
 _RTMP_URL = re.compile(r"^rtmps?://[^/\s]+/\S+$")
 
@@ -67,6 +72,12 @@ class Api(Section):
     queue_limit: Annotated[int, Field(ge=1)] = 100
     history_hours: Positive = 24.0
     event_clients: Annotated[int, Field(ge=0, le=64)] = 8
+    access: Literal["auto", "open", "tokens"] = "auto"
+    hosts: tuple[HostName, ...] = ()
+    cors_origins: tuple[WebOrigin, ...] = ()
+    rate_per_minute: Annotated[int, Field(ge=0)] = 600
+    speak_per_minute: Annotated[int, Field(ge=0)] = 60
+    body_timeout_s: Positive = 300.0
 
 
 class Relay(Section):
@@ -159,6 +170,33 @@ class Speech(Section):
     loudness_lufs: Annotated[float, Field(ge=-40, le=-5)] = -16.0
     decode_timeout_s: Positive = 120.0
     decode_memory_mb: Annotated[int, Field(ge=512)] = 2048
+
+
+class Callbacks(Section):
+    """How receivers of callbacks know that it is us, and which private ones may be called."""
+
+    secret: SecretStr = SecretStr("")
+    allow: tuple[str, ...] = ()
+
+    @field_validator("secret")
+    @classmethod
+    def _is_hard_to_guess(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < 16:
+            raise ValueError("callbacks.secret must have at least 16 characters")
+        return secret
+
+    @field_validator("allow")
+    @classmethod
+    def _are_hosts_or_networks(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for each in allow:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError:
+                if not _HOST_NAME.match(each):
+                    raise ValueError(
+                        "callbacks.allow takes host names and networks such as 10.0.0.0/8"
+                    ) from None
+        return allow
 
 
 class Supervisor(Section):
@@ -275,6 +313,7 @@ class SettingsModel(BaseModel):
     playout: Playout = Playout()
     speech: Speech = Speech()
     pool: Pool = Pool()
+    callbacks: Callbacks = Callbacks()
     supervisor: Supervisor = Supervisor()
     channels: tuple[Channel, ...] = (Channel(),)
 

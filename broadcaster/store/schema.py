@@ -54,7 +54,52 @@ CREATE INDEX tasks_active ON tasks (channel) WHERE ended_s IS NULL;
 PRAGMA user_version = 2;
 """
 
-_MIGRATIONS = (_VERSION_1, _VERSION_2)
+_DETAILS = """json_object(
+    'task_id', NEW.id, 'channel', NEW.channel, 'state', NEW.state,
+    'reason', nullif(coalesce(nullif(NEW.reason, ''), NEW.error), ''),
+    'duration_s', CASE WHEN NEW.samples > 0
+        THEN round(NEW.samples * 1.0 / NEW.sample_rate, 3) END,
+    'played_s', round(NEW.played_samples * 1.0 / NEW.sample_rate, 3),
+    'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', NEW.created_s, 'unixepoch'),
+    'started_at', strftime('%Y-%m-%dT%H:%M:%fZ', NEW.started_s, 'unixepoch'),
+    'ended_at', strftime('%Y-%m-%dT%H:%M:%fZ', NEW.ended_s, 'unixepoch'))"""
+"""What a callback tells of a task, as it was when it happened."""
+
+_CALLBACKS = f"""
+ALTER TABLE tasks ADD COLUMN callback_url TEXT NOT NULL DEFAULT '';
+CREATE TABLE callbacks (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE DEFAULT (lower(hex(randomblob(16)))),
+    event TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    url TEXT NOT NULL,
+    details TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'failed')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    last_error TEXT NOT NULL DEFAULT '',
+    created_s REAL NOT NULL,
+    next_s REAL NOT NULL,
+    ended_s REAL
+) STRICT;
+CREATE INDEX callbacks_due ON callbacks (next_s) WHERE state = 'pending';
+CREATE INDEX callbacks_of ON callbacks (subject);
+CREATE TRIGGER task_started AFTER UPDATE OF started_s ON tasks
+WHEN NEW.callback_url <> '' AND OLD.started_s IS NULL AND NEW.started_s IS NOT NULL
+BEGIN
+    INSERT INTO callbacks (event, subject, url, details, created_s, next_s) VALUES
+    ('task.started', NEW.id, NEW.callback_url, {_DETAILS}, NEW.updated_s, NEW.updated_s);
+END;
+CREATE TRIGGER task_ended AFTER UPDATE OF state ON tasks
+WHEN NEW.callback_url <> '' AND OLD.state <> NEW.state
+    AND NEW.state IN ('done', 'failed', 'cancelled')
+BEGIN
+    INSERT INTO callbacks (event, subject, url, details, created_s, next_s) VALUES
+    ('task.' || NEW.state, NEW.id, NEW.callback_url, {_DETAILS}, NEW.updated_s, NEW.updated_s);
+END;
+"""  # noqa: S608 - built from our own constant
+"""Callbacks arise in the transaction of the task's change, whoever makes it."""
+
+_MIGRATIONS = (_VERSION_1, _VERSION_2, _CALLBACKS)
 """One script per version; ``user_version`` counts how many have run."""
 
 _NO_SPACE = frozenset(
@@ -119,12 +164,24 @@ def _prepare(connection: sqlite3.Connection) -> None:
                 f"this one knows {len(_MIGRATIONS)})"
             )
         for script in _MIGRATIONS[version:]:
-            for statement in filter(str.strip, script.split(";")):
+            for statement in _statements(script):
                 connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; a trigger's own ones stay inside it."""
+    statement = ""
+    for piece in script.split(";"):
+        statement += piece + ";"
+        if sqlite3.complete_statement(statement):
+            if statement.strip("; \n"):
+                yield statement
+            statement = ""
 
 
 def _version(connection: sqlite3.Connection) -> int:

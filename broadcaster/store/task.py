@@ -58,6 +58,7 @@ class Task:
         gain_db: the one gain of the whole sound; None until it is measured.
         idempotency_key: what a client calls this request, so that sending it twice is harmless.
         fingerprint: of the request; the same key with another one is a mistake.
+        callback_url: who wants to be told how it goes; empty for nobody.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Task:
     gain_db: float | None = None
     idempotency_key: str | None = None
     fingerprint: str = ""
+    callback_url: str = ""
 
     @property
     def ended(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from broadcaster.clock import wall_time_s
 from broadcaster.errors import StoreFull, TaskConflict, TaskNotFound, TaskRejected
+from broadcaster.store.outbox import Outbox
 from broadcaster.store.rows import ACTIVE, ENDED, TAKING_ORDER, insert, select, update
 from broadcaster.store.schema import open_database, translated, writing
 from broadcaster.store.spool import Incoming, Spool, no_space
@@ -48,6 +49,7 @@ class TaskStore:
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self.outbox = Outbox(lambda: self._connection)
 
     def accept(self, task: Task, incoming: Incoming) -> Task:
         """Store a task and its upload; both are on the disk when this returns.

@@ -9,13 +9,17 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from broadcaster.callbacks.courier import Courier
+from broadcaster.callbacks.secret import signing_secret
+from broadcaster.callbacks.target import Allowed
 from broadcaster.clock import MonotonicClock
-from broadcaster.errors import StoreError
+from broadcaster.errors import ConfigError, StoreError
 from broadcaster.logs import configure_logging
 from broadcaster.paths import StatePaths
 from broadcaster.processes import die_with_parent
 from broadcaster.settings.load import read_resolved
 from broadcaster.settings.model import SettingsModel
+from broadcaster.store import Spool, TaskStore
 from broadcaster.studio.studio import Studio
 
 STORE_RETRY_S = 1.0
@@ -46,6 +50,7 @@ def run(settings: SettingsModel, paths: StatePaths) -> None:
     studio = Studio(settings, paths, MonotonicClock())
     try:
         _recover(studio)
+        _start_courier(settings, paths)
         while True:
             try:
                 studio.run_once()
@@ -54,6 +59,18 @@ def run(settings: SettingsModel, paths: StatePaths) -> None:
                 time.sleep(STORE_RETRY_S)
     finally:
         studio.close()
+
+
+def _start_courier(settings: SettingsModel, paths: StatePaths) -> None:
+    """Deliver callbacks from now on; its threads die with the process."""
+    try:
+        secret = signing_secret(settings, paths)
+    except ConfigError as error:
+        log.error("no callback is delivered: %s", error)
+        return
+    store = TaskStore(paths.database, Spool(paths.spool), settings.api.queue_limit)
+    allowed = Allowed(settings.callbacks.allow)
+    Courier(store.outbox, secret, allowed, settings.api.history_hours * 3600).start()
 
 
 def _recover(studio: Studio) -> None:

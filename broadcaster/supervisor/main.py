@@ -14,8 +14,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from broadcaster.clock import Clock, MonotonicClock
-from broadcaster.errors import BroadcasterError
+from broadcaster.access.tokens import TokenFile
+from broadcaster.clock import Clock, MonotonicClock, wall_time_s
+from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.logs import configure_logging
 from broadcaster.notify import Notifier
 from broadcaster.paths import StatePaths
@@ -133,9 +134,16 @@ def _announcer(settings: SettingsModel) -> Callable[[float], None]:
     def announce(elapsed_s: float) -> None:
         logger.info("on air after %.1f s", elapsed_s)
         with contextlib.suppress(OSError):  # whoever read our output may be gone
-            print(summary(settings, elapsed_s), flush=True)
+            print(summary(settings, elapsed_s, _usable_tokens(settings)), flush=True)
 
     return announce
+
+
+def _usable_tokens(settings: SettingsModel) -> int:
+    with contextlib.suppress(ConfigError):
+        tokens = TokenFile(StatePaths(settings.station.state_dir).tokens).read()
+        return sum(not token.expired(wall_time_s()) for token in tokens)
+    return 0
 
 
 @contextlib.contextmanager

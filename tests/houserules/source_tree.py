@@ -68,6 +68,7 @@ LAYERS: Mapping[str, int] = {
         (
             "playout", "studio", "speech", "push", "store", "relay", "idle", "codec",
             "wire", "heartbeat", "metrics", "logs", "processes", "notify", "clock",
+            "access", "callbacks",
         ),
         MECHANISM,
     ),

@@ -21,7 +21,9 @@ _KEY = re.compile(r"^(?:\s*# )?\s*(?:- )?([a-z_]+):(?:\s+(.*))?$")
 def with_examples() -> str:
     """The file with its commented examples made real."""
     lines = [_EXAMPLE.sub(r"\1\2", line) for line in LINES]
-    empty = re.compile(r"\s*(clips|destinations|ice_addresses|ice_servers): \[\]")
+    empty = re.compile(
+        r"\s*(clips|destinations|ice_addresses|ice_servers|hosts|cors_origins|allow): \[\]"
+    )
     return "\n".join(line for line in lines if not empty.match(line))
 
 

@@ -29,6 +29,7 @@ KNOWS_FFMPEG = (
 MAY_CATCH_ALL = {
     "broadcaster/supervisor/main.py": "a failed supervisor still stops every role",
     "broadcaster/push/destination.py": "the run loop of one destination",
+    "broadcaster/callbacks/courier.py": "the run loop of the callbacks",
     "broadcaster/studio/__main__.py": "the run loop of the studio",
     "broadcaster/studio/preparation.py": "the run loop of a preparing thread",
 }
