@@ -65,9 +65,11 @@ def deliver(
     cut = _Cut(connection, whole_s)
     try:
         with cut:
-            return _judged(_status(connection, target, body, headers, trust))
+            outcome = _judged(_status(connection, target, body, headers, trust))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return Outcome(False, f"no answer within {whole_s:g} s" if cut.fired else _said(error))
+        outcome = Outcome(False, _said(error))
+    # A head that was cut off in the middle can look like a whole one.
+    return Outcome(False, f"no answer within {whole_s:g} s") if cut.fired else outcome
 
 
 def resolve(target: Target, allowed: Allowed) -> list[Address]:
@@ -121,10 +123,27 @@ def _connected(addresses: list[Address], target: Target, timeout_s: float) -> so
     last: OSError = OSError("the host has no address")
     for address in addresses:
         try:
-            return socket.create_connection((str(address), target.port), timeout_s)
+            return _connected_to(address, target.port, timeout_s)
         except OSError as error:
             last = error
     raise last
+
+
+def _connected_to(address: Address, port: int, timeout_s: float) -> socket.socket:
+    """Without ``create_connection``, which would look the address up once more.
+
+    Raises:
+        OSError: nobody takes it.
+    """
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout_s)
+        connection.connect((str(address), port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _status(

@@ -35,7 +35,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NOT_PUBLIC = tuple(
     ipaddress.ip_network(each)
     for each in (
-        "0.0.0.0/8", "192.88.99.0/24",  # this network; 6to4 relays
+        "0.0.0.0/8", "192.0.0.0/24", "192.88.99.0/24",  # this network; protocols; 6to4 relays
         "64:ff9b:1::/48", "2002::/16", "2001::/23",  # local NAT64, 6to4, Teredo and other protocols
         "::/96", "fec0::/10", "3fff::/20", "5f00::/16",  # compatible, site-local, examples, SRv6
     )
