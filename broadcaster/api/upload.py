@@ -156,15 +156,21 @@ def arriving() -> Iterator[None]:
         with limit.within(station_view().settings.api.body_timeout_s):
             yield
     except (HTTPException, Refusal) as error:
-        if limit.over:
-            raise Refusal(408, "The upload took too long to arrive.") from error
-        raise
+        if not limit.over:
+            raise
+        raise _took_too_long() from error
     except (TimeoutError, BlockingIOError) as error:  # the socket's own time limit, see worker.py
         raise Refusal(408, "The upload stopped arriving.") from error
     except OSError as error:
         if no_space(error):
             raise StoreFull("no space left for the upload") from error
         raise
+    if limit.over:  # half a form is read as an empty one, without an error
+        raise _took_too_long()
+
+
+def _took_too_long() -> Refusal:
+    return Refusal(408, "The upload took too long to arrive.")
 
 
 class _WholeBody:

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, request, url_for
 
 from broadcaster.api.problems import Refusal
 from broadcaster.api.station import StationView, station_view
+from broadcaster.api.upload import arriving
 from broadcaster.wire import Message, ask
 
 SDP = "application/sdp"
@@ -66,12 +67,12 @@ def _view_with_preview(channel: str) -> StationView:
 
 
 def _offer() -> str:
+    with arriving():
+        data = request.get_data()
     try:
-        return request.get_data().decode()
+        return data.decode()
     except UnicodeDecodeError as error:
         raise Refusal(400, "The offer is not text.") from error
-    except (TimeoutError, BlockingIOError) as error:
-        raise Refusal(408, "The offer stopped arriving.") from error
 
 
 def _ask(view: StationView, message: Message, timeout_s: float) -> Message:

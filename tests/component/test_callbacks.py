@@ -97,7 +97,9 @@ def test_an_endless_body_is_not_read() -> None:
     assert receiver.bytes_sent < 32 * 2**20, "more than the sockets' own buffers was taken"
 
 
-@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\x00" * 70000])
+@pytest.mark.parametrize(
+    "answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\x00" * 70000]
+)
 def test_what_is_no_http_answer_is_tried_again(answer: bytes) -> None:
     with Receiver(answer) as receiver:
         outcome = post(receiver.url)
