@@ -29,6 +29,17 @@ MIXER_SOURCE = Gauge(
     ["channel", "source"],
     multiprocess_mode="livemostrecent",
 )
+ENCODE_SECONDS = Histogram(
+    "broadcaster_encode_seconds",
+    "time that encoding a live picture took",
+    ["channel"],
+    buckets=(0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032, 0.04, 0.08, 0.2),
+)
+LATE_PICTURES = Counter(
+    "broadcaster_late_pictures_total",
+    "ticks on air whose idle picture was not decoded in time, so that the one before stood",
+    ["channel"],
+)
 BATCHES = Counter(
     "broadcaster_pool_batches_total", "batches of pictures, by outcome (done, lost)", ["outcome"]
 )
@@ -111,9 +122,26 @@ DISK_FREE = Gauge(
     ["dir"],
     multiprocess_mode="livemostrecent",
 )
+DISK_SIZE = Gauge(
+    "broadcaster_disk_size_bytes",
+    "size of the file system that the state directory is on",
+    ["dir"],
+    multiprocess_mode="livemostrecent",
+)
 TASKS = Counter("broadcaster_tasks_total", "tasks that ended", ["channel", "outcome"])
 TASKS_QUEUED = Gauge(
     "broadcaster_tasks_queued", "tasks waiting", ["channel"], multiprocess_mode="livemostrecent"
+)
+OLDEST_QUEUED = Gauge(
+    "broadcaster_oldest_queued_seconds",
+    "how long the oldest of the tasks waiting has been waiting; 0 when none waits",
+    ["channel"],
+    multiprocess_mode="livemostrecent",
+)
+QUEUE_LIMIT = Gauge(
+    "broadcaster_tasks_queue_limit",
+    "tasks that may wait, over all channels; one more is refused",
+    multiprocess_mode="livemostrecent",
 )
 TASK_BUCKETS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
 TASK_SECONDS = Histogram(

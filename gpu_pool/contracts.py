@@ -193,6 +193,10 @@ class BatchLost:
 BatchResult = BatchDone | BatchLost
 
 
+DEATHS = ("signal", "exit", "hung", "load")
+"""How a worker can end, in one word: "load" is any end before it was ready."""
+
+
 class SlotState(StrEnum):
     """What the worker of one device is doing."""
 

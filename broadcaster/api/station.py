@@ -20,9 +20,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from broadcaster.callbacks.target import Allowed
-from broadcaster.clock import Clock
+from broadcaster.clock import Clock, wall_time_s
 from broadcaster.errors import StoreError
-from broadcaster.metrics import TASKS_QUEUED
+from broadcaster.metrics import OLDEST_QUEUED, QUEUE_LIMIT, TASKS_QUEUED
 from broadcaster.paths import StatePaths
 from broadcaster.relay.stat import RelayStat, fetch_stat
 from broadcaster.settings.model import Channel, SettingsModel
@@ -108,10 +108,13 @@ class StationView:
 
     def _collect(self) -> bytes:
         """The text of ``/metrics``: what every process counted, and the queues as they are."""
+        QUEUE_LIMIT.set(self.settings.api.queue_limit)
         with contextlib.suppress(StoreError):
-            counts = self.store.counts()
+            counts, oldest = self.store.counts(), self.store.oldest_queued()
+            now_s = wall_time_s()
             for name in self.channels:
                 TASKS_QUEUED.labels(name).set(counts.get(name, {}).get("queued", 0))
+                OLDEST_QUEUED.labels(name).set(max(0.0, now_s - oldest.get(name, now_s)))
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(REGISTRY)
         registry = CollectorRegistry()

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from broadcaster import metrics
 from broadcaster.codec.aac import SoundEncoder
 from broadcaster.codec.x264 import parameter_sets_of
 from broadcaster.condition import Condition
@@ -22,6 +21,7 @@ from broadcaster.idle.loop import EncodedLoop
 from broadcaster.idle.timeline import IdleTimeline
 from broadcaster.mixer.mixer import Mixer
 from broadcaster.mixer.source import TaskSource
+from broadcaster.playout.gauges import ChannelGauges
 from broadcaster.playout.idle_pictures import AHEAD_TICKS, IdlePictures
 from broadcaster.playout.sound_path import SoundPath
 from broadcaster.playout.task_door import PlayOrder, TaskDoor
@@ -104,13 +104,8 @@ class ChannelAir:
         self._commands: deque[Callable[[], None]] = deque()
         self._next_loop: EncodedLoop | None = None
         self.idle = Condition("idle", loop.title, "", time.monotonic())
-        self._ticks_metric = metrics.TICKS.labels(name)
-        self._skew_metric = metrics.AV_SKEW.labels(name)
-        self._source_metrics = {
-            s: metrics.MIXER_SOURCE.labels(name, s) for s in ("idle", "task", "slate")
-        }
+        self._gauges = ChannelGauges(name)
         self._quiet = False
-        self._underruns_told = self._ticks_told = 0
         if not spliced:
             self._await_first_picture()
 
@@ -291,16 +286,11 @@ class ChannelAir:
             self._tell_metrics(tick)
 
     def _tell_metrics(self, tick: int) -> None:
-        self._ticks_metric.inc(tick - self._ticks_told)
-        self._ticks_told, source = tick, self.source
-        for name, gauge in self._source_metrics.items():
-            gauge.set(1 if name == source else 0)
-        if self._mixer.underruns > self._underruns_told:
-            metrics.UNDERRUNS.labels(self.name).inc(self._mixer.underruns - self._underruns_told)
-            self._underruns_told = self._mixer.underruns
         mixed_ticks = tick + 1 + self._sound.lead_ticks
         skew = self._sound.mixed_samples - mixed_ticks * self.fmt.samples_per_tick
-        self._skew_metric.set(skew / self.fmt.audio.sample_rate)
+        counts = (tick, self._mixer.underruns, self._video.late_pictures)
+        skew_s = skew / self.fmt.audio.sample_rate
+        self._gauges.tell(self.source, skew_s, counts, self._video.take_encode_s())
 
     @property
     def source(self) -> str:

@@ -6,6 +6,8 @@ begins with an IDR), keep every IDR of the grid while live, leave only where idl
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable
 
 from broadcaster.codec.vbv import LeakyBucket
@@ -18,6 +20,9 @@ from broadcaster.playout.idle_pictures import AHEAD_TICKS, IdlePictures
 from broadcaster.timeline.grid import live_start, on_grid
 
 Draw = Callable[[Picture], Picture]
+
+_TIMES_KEPT = 300
+"""Encode times until somebody takes them: the longest GOP, 10 s at 30 pictures/s."""
 
 
 class VideoPath:
@@ -39,6 +44,7 @@ class VideoPath:
         self.late_pictures = 0
         self.encoder_faults = 0
         self.last_fault = ""
+        self._encode_s: deque[float] = deque(maxlen=_TIMES_KEPT)
         self._fmt, self._timeline, self._pictures = fmt, timeline, pictures
         self._encoder: PictureEncoder | None = None
         self._last_idle: Picture | None = None
@@ -48,6 +54,12 @@ class VideoPath:
     def live(self) -> bool:
         """True while pictures are being encoded."""
         return self._encoder is not None
+
+    def take_encode_s(self) -> list[float]:
+        """Seconds that each picture encoded since the last call took, waits for a core included."""
+        taken = list(self._encode_s)
+        self._encode_s.clear()
+        return taken
 
     def idle_packet(self, tick: int) -> VideoPacket:
         """``packet`` for a tick at which nothing is decided; only while spliced and not live."""
@@ -114,10 +126,13 @@ class VideoPath:
         self.live_ticks += 1
         picture = idle if draw is None else draw(idle)
         force_idr = first or on_grid(tick, self._fmt.gop_ticks)
+        begun = time.monotonic()
         try:
             return self._encoder.encode(picture, tick, force_idr)
         except EncodeError as error:
             return self._encode_afresh(picture, tick, error)
+        finally:
+            self._encode_s.append(time.monotonic() - begun)
 
     def _encode_afresh(self, picture: Picture, tick: int, error: EncodeError) -> VideoPacket | None:
         """A broken encoder is replaced within its tick; if that fails too, idle is on air."""

@@ -44,6 +44,10 @@ class Desk:
         self._tasks: set[asyncio.Task[None]] = set()
         self._arriving = 0
         self._counted: dict[str, int] = {}
+        for name in channels:  # there from the start, at 0
+            PREVIEW_VIEWERS.labels(name).set(0)
+            PREVIEW_SESSIONS.labels(name)
+            PREVIEW_PICTURES.labels(name)
 
     async def offer(self, name: str, sdp: str) -> tuple[str, str]:
         """Let a viewer in.

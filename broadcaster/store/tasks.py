@@ -142,6 +142,14 @@ class TaskStore:
             found.setdefault(channel, {})[state] = number
         return found
 
+    def oldest_queued(self) -> dict[str, float]:
+        """When the oldest waiting task of each channel that has one was accepted (wall time)."""
+        with translated():
+            rows = self._connection.execute(
+                "SELECT channel, min(created_s) FROM tasks WHERE state = 'queued' GROUP BY channel"
+            ).fetchall()
+        return {channel: float(created_s) for channel, created_s in rows}
+
     def states(self, task_ids: Collection[str]) -> dict[str, TaskState]:
         """The states of some tasks; unknown ones are left out."""
         if not task_ids:

@@ -8,23 +8,35 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from broadcaster.clock import wall_time_s
 from broadcaster.errors import StoreError, TaskConflict, TaskNotFound
-from broadcaster.metrics import QUEUE_SECONDS, TASK_SECONDS, TASKS
+from broadcaster.metrics import FIRST_FRAME_MS, QUEUE_SECONDS, TASK_SECONDS, TASKS
 from broadcaster.store import Task, TaskState, TaskStore
-from broadcaster.store.task import ACTIVE_STATES
+from broadcaster.store.task import ACTIVE_STATES, ENDED_STATES
 
 UNWRITTEN_AT_MOST = 10_000
 """Hours of journal lines; the oldest go first, later ones say the same and more."""
 
 
+def begin_at_zero(channels: Iterable[str]) -> None:
+    """Make the series of tasks: what appears only with its first event has no increase by it."""
+    for phase in ("preparing", "buffering", "on_air"):
+        TASK_SECONDS.labels(phase)
+    for channel in channels:
+        QUEUE_SECONDS.labels(channel)
+        FIRST_FRAME_MS.labels(channel)
+        for state in ENDED_STATES:
+            TASKS.labels(channel, state.value)
+
+
 class Books:
     """The store as the studio uses it."""
 
-    def __init__(self, store: TaskStore) -> None:
+    def __init__(self, store: TaskStore, channels: Iterable[str]) -> None:
         self._store = store
+        begin_at_zero(channels)
         self._unwritten: deque[Callable[[], object]] = deque(maxlen=UNWRITTEN_AT_MOST)
         self._phases: dict[str, tuple[str, float]] = {}
         self.last_error = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from broadcaster import metrics
 from broadcaster.condition import Condition
-from gpu_pool.contracts import BatchDone, BatchResult, PoolReport, SlotState
+from gpu_pool.contracts import DEATHS, BatchDone, BatchResult, PoolReport, SlotState
 
 _STATES = tuple(SlotState)
 
@@ -15,6 +15,8 @@ class PoolGauges:
     def __init__(self) -> None:
         self._told: tuple[object, ...] = ()
         self._deaths: dict[tuple[int, str], int] = {}
+        for outcome in ("done", "lost"):
+            metrics.BATCHES.labels(outcome)  # there from the start, at 0
 
     @staticmethod
     def answered(result: BatchResult) -> None:
@@ -41,7 +43,7 @@ class PoolGauges:
 
     def _count(self, report: PoolReport) -> None:
         seen = tuple(slot.state for slot in report.slots)
-        deaths = {(s.slot, why): n for s in report.slots for why, n in s.deaths.items()}
+        deaths = {(s.slot, why): s.deaths.get(why, 0) for s in report.slots for why in DEATHS}
         if (seen, deaths) == self._told:
             return
         for state in _STATES:

@@ -59,7 +59,7 @@ class Studio:
         self._fps = {c.name: c.video.fps for c in settings.channels}
         self._history_s = settings.api.history_hours * 3600
         store = TaskStore(paths.database, Spool(paths.spool), settings.api.queue_limit)
-        self._books = Books(store)
+        self._books = Books(store, self._rates)
         self._link = PlayoutLink(paths.playout_socket)
         self._bell = Doorbell(paths.doorbell)
         self._preparer = Preparer(decode_settings(settings))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from broadcaster.metrics import DISK_FREE, PROCESS_PSS, ROLE_RESTARTS, ROLE_UP
-from broadcaster.supervisor.role import Role, RoleState
+from broadcaster.metrics import DISK_FREE, DISK_SIZE, PROCESS_PSS, ROLE_RESTARTS, ROLE_UP
+from broadcaster.supervisor.role import END_REASONS, Role, RoleState
 from broadcaster.supervisor.strays import children_of
 
 ACCOUNT_EVERY_S = 15.0
@@ -40,6 +40,9 @@ class Accounting:
     def attend(self, now: float, roles: Sequence[Role]) -> None:
         """States when they change; memory and disk every 15 s."""
         for role in roles:
+            if role.spec.name not in self._up:
+                for reason in END_REASONS:
+                    ROLE_RESTARTS.labels(role.spec.name, reason)  # there from the start, at 0
             up = role.condition.state == RoleState.RUNNING
             if self._up.get(role.spec.name) is not up:
                 self._up[role.spec.name] = up
@@ -61,7 +64,9 @@ class Accounting:
             total = sum(map(pss_bytes, family(role.pid))) if role.pid else 0
             PROCESS_PSS.labels(role.spec.name).set(total)
         with contextlib.suppress(OSError):
-            DISK_FREE.labels(self._state_dir.name).set(shutil.disk_usage(self._state_dir).free)
+            disk = shutil.disk_usage(self._state_dir)
+            DISK_FREE.labels(self._state_dir.name).set(disk.free)
+            DISK_SIZE.labels(self._state_dir.name).set(disk.total)
 
 
 def family(pid: int) -> list[int]:

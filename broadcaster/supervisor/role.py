@@ -25,6 +25,10 @@ from broadcaster.supervisor.watch import Watch
 logger = logging.getLogger(__name__)
 
 
+END_REASONS = ("exit", "signal", "hung")
+"""How a role's process can end, in the one word that ``Role.reap`` gives."""
+
+
 class RoleState(enum.StrEnum):
     """What a role is doing, as ``/status`` shows it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -319,6 +320,11 @@ def test_metrics_are_in_prometheus_format(api: ApiServer, store: TaskStore) -> N
     assert status == 200
     assert headers["Content-Type"].startswith("text/plain")
     assert 'broadcaster_tasks_queued{channel="main"} 1.0' in text
+    waited = re.search(r'broadcaster_oldest_queued_seconds{channel="main"} ([\d.e-]+)', text)
+    assert waited is not None
+    assert 0.3 < float(waited[1]) < 30
+    assert 'broadcaster_oldest_queued_seconds{channel="second"} 0.0' in text
+    assert re.search(r"^broadcaster_tasks_queue_limit [1-9]", text, re.MULTILINE)
 
 
 def test_the_page_names_the_station(api: ApiServer) -> None:

@@ -228,6 +228,14 @@ def test_counts_are_per_channel_and_state(store: TaskStore) -> None:
     }
 
 
+def test_the_oldest_waiting_task_of_each_channel_is_known(store: TaskStore) -> None:
+    taken, first = accept(store), accept(store)
+    accept(store)
+    to_state(store, accept(store, channel="second"), TaskState.CANCELLED)
+    to_state(store, taken, TaskState.PREPARING)
+    assert store.oldest_queued() == {"main": first.created_s}
+
+
 def test_only_known_columns_can_be_changed(store: TaskStore) -> None:
     task = accept(store)
     with pytest.raises(ValueError, match="id"):

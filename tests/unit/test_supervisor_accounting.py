@@ -7,7 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from broadcaster.supervisor.accounting import family, forget_dead, pss_bytes
+from prometheus_client import REGISTRY
+
+from broadcaster.supervisor.accounting import (
+    FIRST_ACCOUNT_S,
+    Accounting,
+    family,
+    forget_dead,
+    pss_bytes,
+)
+from broadcaster.supervisor.restart import RestartSchedule
+from broadcaster.supervisor.role import END_REASONS, Role, RoleSpec
 
 GRANDCHILD = "import subprocess; subprocess.run(['sleep', '600'])"
 
@@ -46,3 +56,29 @@ def test_live_gauges_of_the_dead_go_and_counters_stay(tmp_path: Path) -> None:
     forget_dead(tmp_path)
     left = {file.name for file in tmp_path.iterdir()}
     assert left == set(names) - {f"gauge_livemostrecent_{gone.pid}.db"}
+
+
+def test_restarts_are_counted_from_a_series_that_was_there_before(tmp_path: Path) -> None:
+    role = Role(RoleSpec("accounted", ()), RestartSchedule(0.1, 1.0), 0.0)
+    accounting = Accounting(tmp_path, tmp_path)
+
+    def restarts() -> list[float | None]:
+        name = "broadcaster_role_restarts_total"
+        labels = [{"role": "accounted", "reason": reason} for reason in END_REASONS]
+        return [REGISTRY.get_sample_value(name, each) for each in labels]
+
+    accounting.attend(0.0, [role])
+    assert restarts() == [0, 0, 0]
+    accounting.role_ended(role, "hung")
+    assert restarts() == [0, 0, 1]
+
+
+def test_free_disk_is_told_with_its_size(tmp_path: Path) -> None:
+    accounting = Accounting(tmp_path, tmp_path)
+    accounting.attend(0.0, [])
+    accounting.attend(FIRST_ACCOUNT_S, [])
+    names = ("broadcaster_disk_free_bytes", "broadcaster_disk_size_bytes")
+    free, size = (REGISTRY.get_sample_value(name, {"dir": tmp_path.name}) for name in names)
+    assert free is not None
+    assert size is not None
+    assert 0 < free < size
