@@ -1,8 +1,8 @@
 #!/bin/sh
 # Sets up what is missing on a Debian machine: programs (apt), then .venv with pinned wheels.
 #   requirements/setup.sh [base|test]
-# Quick when nothing is missing. Two runs at once wait for each other. An nginx that was there
-# before is not touched; one that comes with this set-up is left neither enabled nor running.
+# Quick when nothing is missing. Two runs at once wait for each other. An nginx or Prometheus that
+# was there before is not touched; one that comes with this set-up is left neither enabled nor running.
 set -eu
 
 profile=${1:-base}
@@ -32,6 +32,8 @@ missing_packages() {
     command -v nginx >/dev/null || printf ' nginx'
     has_rtmp_module || printf ' libnginx-mod-rtmp'
     [ "$profile" = base ] || command -v chromium >/dev/null || printf ' chromium'
+    [ "$profile" = base ] || { command -v prometheus && command -v promtool; } >/dev/null ||
+        printf ' prometheus'
     [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || printf ' fonts-dejavu-core'
     if ! command -v python3 >/dev/null; then
         printf ' python3 python3-venv'
@@ -115,12 +117,12 @@ restore_policy() {
 }
 
 # Under systemd and without it (a container, an image being built).
-disable_nginx() {
+disable_service() {
     now=$([ ! -d /run/systemd/system ] || echo --now)
     # shellcheck disable=SC2086 # nothing or one word
-    as_root systemctl disable $now nginx.service >/dev/null 2>&1 || true
-    as_root update-rc.d nginx disable >/dev/null 2>&1 || true
-    as_root rm -f /etc/systemd/system/multi-user.target.wants/nginx.service
+    as_root systemctl disable $now "$1.service" >/dev/null 2>&1 || true
+    as_root update-rc.d "$1" disable >/dev/null 2>&1 || true
+    as_root rm -f "/etc/systemd/system/multi-user.target.wants/$1.service"
 }
 
 # Not stoppable: a package manager killed half-way leaves a broken machine.
@@ -138,6 +140,7 @@ install_packages() {
     packages=$(missing_packages)
     [ -n "$packages" ] || return 0
     had_nginx=$(command -v nginx || true)
+    had_prometheus=$(command -v prometheus || true)
     loads_module=/etc/nginx/modules-enabled/50-mod-rtmp.conf
     had_module=$([ -e "$loads_module" ] && echo yes || true)
     say "installing$packages"
@@ -149,9 +152,12 @@ install_packages() {
         give_up "apt-get failed"
     }
     if [ -z "$had_nginx" ]; then
-        disable_nginx
+        disable_service nginx
     elif [ -z "$had_module" ]; then
         as_root rm -f "$loads_module" # that nginx is somebody's; it shall not load our module
+    fi
+    if [ -z "$had_prometheus" ] && command -v prometheus >/dev/null; then
+        disable_service prometheus
     fi
     restore_policy
     exec 8<&-
