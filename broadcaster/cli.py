@@ -16,6 +16,7 @@ from broadcaster.access import command as access
 from broadcaster.callbacks import command as callbacks
 from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.presenter import command as presenter
+from broadcaster.render import command as render
 
 EXIT_CHECK_FAILED = 1
 EXIT_CANNOT_START = 2
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _obey(lambda: access.run(arguments, _say, _complain))
     if arguments.command == "callbacks":
         return _obey(lambda: callbacks.run(arguments, _say))
+    if arguments.command == "render":
+        return render.run(arguments, _say, _complain)
     return _run(arguments.config)
 
 
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     callbacks.add_arguments(
         commands.add_parser("callbacks", help="the key that callbacks are signed with")
     )
+    render.add_arguments(commands.add_parser("render", help="make a film of a speech, off air"))
     return parser
 
 

@@ -14,6 +14,7 @@
     │   ├── TaskNotFound       no such task
     │   └── TaskConflict       the task is in a state that forbids the request
     ├── CallbackRefused        an address that must not be called
+    ├── RenderError            a film cannot be rendered or written
     ├── TaskRejected           a request to speak is refused, with an HTTP status
     └── PreviewRefused         a viewer is not let in, with an HTTP status
 """
@@ -67,6 +68,10 @@ class TaskConflict(StoreError):
 
 class CallbackRefused(BroadcasterError):
     """An address that callbacks must not go to; the message is for the client."""
+
+
+class RenderError(BroadcasterError):
+    """A film cannot be rendered or written."""
 
 
 class TaskRejected(BroadcasterError):

@@ -31,10 +31,14 @@ class SoundEncoder:
 
     The ``fast`` coder is used: after digital silence the default coder's first packets are off by
     0.09 rms, this one's by 0.001, at half the cost (16 against 28 to 34 ms CPU per second).
+
+    Args:
+        fmt: what to encode.
+        context: a fresh AAC context to be used, such as that of a file's stream.
     """
 
-    def __init__(self, fmt: AudioFormat) -> None:
-        context = av.CodecContext.create("aac", "w")
+    def __init__(self, fmt: AudioFormat, context: av.AudioCodecContext | None = None) -> None:
+        context = context or av.CodecContext.create("aac", "w")
         context.sample_rate, context.layout, context.format = fmt.sample_rate, "stereo", "fltp"
         context.bit_rate, context.time_base = fmt.bitrate_bps, Fraction(1, fmt.sample_rate)
         context.options = {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0"}

@@ -33,12 +33,19 @@ class PictureEncoder:
         vbv_fill: fill of the decoder's buffer at the first picture, 0 to 1; None starts as
             x264 does by default (0.9).
         rate: share of the cap to aim at.
+        context: a fresh libx264 context to be used, such as that of a file's stream.
     """
 
-    def __init__(self, fmt: EncodeFormat, vbv_fill: float | None = None, rate: float = 1.0) -> None:
+    def __init__(
+        self,
+        fmt: EncodeFormat,
+        vbv_fill: float | None = None,
+        rate: float = 1.0,
+        context: av.VideoCodecContext | None = None,
+    ) -> None:
         video = fmt.video
         bits = int(fmt.bitrate_bps * rate)
-        context = av.CodecContext.create("libx264", "w")
+        context = context or av.CodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = video.width, video.height, "yuv420p"
         context.time_base, context.framerate = Fraction(1, video.fps), Fraction(video.fps)
         context.bit_rate, context.gop_size = bits, fmt.gop_ticks

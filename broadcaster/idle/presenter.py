@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gpu_pool.engines.presenter as renderer
@@ -34,6 +34,13 @@ def presenter_content(atlas: Path) -> str:
     for file in [atlas, atlas.with_suffix(".json"), *_SOURCES]:
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def presenter_at(atlas: Path, video: VideoFormat) -> Callable[[int], Picture]:
+    """What the presenter's loop shows at a tick, uncoded; every call draws it anew."""
+    presenter = renderer.Presenter.load(atlas, video.width, video.height)
+    turn = presenter.loop_ticks(video.fps)
+    return lambda tick: presenter.picture(tick % turn, video.fps)
 
 
 def presenter_pictures(atlas: Path, fmt: EncodeFormat, still: bool) -> Pictures:

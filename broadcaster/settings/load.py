@@ -12,16 +12,18 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import SecretStr, ValidationError
 
 from broadcaster.errors import ConfigError
-from broadcaster.settings.model import SettingsModel
+from broadcaster.settings.model import Section, SettingsModel
 from broadcaster.settings.platforms import platform_names
 
 DEFAULT_FILE = Path("config/broadcaster.yaml")
 """Taken from the current folder when no file is named; may be absent."""
+
+S = TypeVar("S", bound=Section)
 
 
 def load_settings(file: Path | None = None) -> SettingsModel:
@@ -47,6 +49,18 @@ def load_settings(file: Path | None = None) -> SettingsModel:
     settings = _with_absolute_paths(_validated(_merged(data, overrides)))
     _require_known_platforms(settings)
     return settings
+
+
+def revised(section: S, changes: Mapping[str, Any]) -> S:
+    """A copy of a section with some values changed, judged as if they stood in the file.
+
+    Raises:
+        ConfigError: a value that cannot be used, with every fault on its own line.
+    """
+    try:
+        return type(section).model_validate(_merged(section.model_dump(), changes))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_fault_lines(error))) from None
 
 
 def write_resolved(settings: SettingsModel, path: Path) -> None:

@@ -73,7 +73,8 @@ LAYERS: Mapping[str, int] = {
         MECHANISM,
     ),
     **dict.fromkeys(
-        ("api", "preview", "presenter", "supervisor", "checks", "cli", "__main__"), COMPOSITION
+        ("api", "preview", "presenter", "render", "supervisor", "checks", "cli", "__main__"),
+        COMPOSITION,
     ),
 }  # fmt: skip
 

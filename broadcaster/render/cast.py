@@ -1,0 +1,83 @@
+"""Who is seen in a film and who draws the pictures: the avatar, the workers, their ring.
+
+Between the order and the pool. The only place of the render that knows what an avatar is made of
+and how a pool is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from broadcaster.errors import ConfigError, RenderError
+from broadcaster.formats import VideoFormat
+from broadcaster.idle.presenter import presenter_at, presenter_atlas
+from broadcaster.mixer.blend import Picture
+from broadcaster.settings.model import Channel
+from broadcaster.settings.model import Pool as PoolSettings
+from gpu_pool.contracts import AvatarRef, EngineSpec, PictureFormat, PoolError
+from gpu_pool.devices import find_devices
+from gpu_pool.pool import Pool
+from gpu_pool.ring import MEMORY, Ring
+
+RING_S = 3.0
+"""Pictures between workers and encoder, as on air: a worker is never kept waiting by one picture
+that takes longer to encode."""
+
+MEMORY_SHARE = 0.6
+"""Of what is free in shared memory, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who is seen.
+
+    Attributes:
+        avatar: for the pool.
+        idle: what the idle loop shows at a tick, I420.
+    """
+
+    avatar: AvatarRef
+    idle: Callable[[int], Picture]
+
+
+def find_cast(channel: Channel, video: VideoFormat) -> Cast:
+    """The avatar of a channel at a film's size.
+
+    Raises:
+        ConfigError: nobody is called so.
+    """
+    name = channel.avatar
+    try:
+        atlas = presenter_atlas(name, video)
+    except KeyError as error:
+        raise ConfigError(str(error.args[0])) from error
+    picture = PictureFormat(video.width, video.height, video.fps)
+    avatar = AvatarRef(f"{name}-{video.width}x{video.height}-{video.fps}", str(atlas), picture)
+    return Cast(avatar, presenter_at(atlas, video))
+
+
+@contextlib.contextmanager
+def open_pool(
+    engine: EngineSpec, avatar: AvatarRef, settings: PoolSettings
+) -> Iterator[tuple[Pool, Ring]]:
+    """Workers for one avatar, and where their pictures go; both end with the context.
+
+    Raises:
+        RenderError: there is no such device, or no memory for the pictures.
+    """
+    wanted = settings.devices
+    limit = min(settings.ring_mb << 20, int(MEMORY_SHARE * shutil.disk_usage(MEMORY).free))
+    slots = min(int(RING_S * avatar.picture.fps), limit // avatar.picture.picture_bytes)
+    with contextlib.ExitStack() as stack:
+        try:
+            devices = find_devices(wanted if wanted == "auto" else list(wanted), os.environ)
+            ring = Ring(slots, avatar.picture.picture_bytes)
+            stack.callback(ring.close)
+            pool = stack.enter_context(Pool(engine, [avatar], devices, ring))
+        except (PoolError, ValueError, OSError) as error:
+            raise RenderError(f"nothing can be rendered: {error}") from error
+        yield pool, ring
