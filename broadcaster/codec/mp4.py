@@ -41,7 +41,12 @@ class Mp4Writer:
         self._ticks = self._slots = 0
         self._unheard = np.zeros((AUDIO_CHANNELS, 0), np.float32)
         try:
-            self._file = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+            # Edit lists count in the film's own unit: a sample, so that both lengths are exact.
+            options = {
+                "movflags": "+faststart",
+                "movie_timescale": str(fmt.audio.sample_rate),
+            }
+            self._file = av.open(str(path), "w", format="mp4", options=options)
         except (av.FFmpegError, OSError) as error:
             raise _unwritable(error) from error
         # The encoders' own contexts are the streams': so their headers are the file's.
