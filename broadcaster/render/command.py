@@ -60,12 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, say: Say, complain: Say) -> int:
     """Make the film; returns the exit status."""
-    from broadcaster.processes import set_priority  # noqa: PLC0415 (see the module's text)
-    from broadcaster.render.stopping import StopSignals  # noqa: PLC0415
+    from broadcaster.render.stopping import StopSignals  # noqa: PLC0415 (see the module's text)
 
     with StopSignals() as signals:
         try:
-            set_priority(NICE)
             say(_make(arguments, signals.held))
         except (ConfigError, SourceError) as error:
             for line in str(error).splitlines():
@@ -80,6 +78,7 @@ def run(arguments: argparse.Namespace, say: Say, complain: Say) -> int:
 def _make(
     arguments: argparse.Namespace, undisturbed: Callable[[], AbstractContextManager[None]]
 ) -> str:
+    from broadcaster.processes import set_priority  # noqa: PLC0415
     from broadcaster.render.film import render  # noqa: PLC0415
     from broadcaster.render.order import read_order  # noqa: PLC0415
     from broadcaster.render.progress import ProgressLine, describe  # noqa: PLC0415
@@ -87,6 +86,7 @@ def _make(
 
     settings = load_settings(arguments.config)
     order = read_order(_asked(arguments), settings)
+    set_priority(NICE)
     video, rate = order.fmt.video, order.fmt.audio.sample_rate
     progress = ProgressLine(sys.stderr, video.fps, time.monotonic)
     begun = time.monotonic()
