@@ -88,9 +88,12 @@ class Line:
         return self._unwanted == serial
 
     def send(self, message: Message) -> None:
-        """Send one message, whole."""
+        """Send one message, whole; the process ends when the pool has hung up."""
         with self._sending:
-            self._line.sendall(encode(message))
+            try:
+                self._line.sendall(encode(message))
+            except OSError:
+                os._exit(0)  # as in _receive
 
     def _listen(self, beat_s: float) -> None:
         beat_at = time.monotonic() + beat_s

@@ -44,8 +44,8 @@ class Cast:
     idle: Callable[[int], Picture]
 
 
-def find_cast(channel: Channel, video: VideoFormat) -> Cast:
-    """The avatar of a channel at a film's size.
+def find_cast(channel: Channel, video: VideoFormat, engine: EngineSpec) -> Cast:
+    """The avatar of a channel at a film's size, drawn by this engine.
 
     Raises:
         ConfigError: nobody is called so.
@@ -56,14 +56,13 @@ def find_cast(channel: Channel, video: VideoFormat) -> Cast:
     except KeyError as error:
         raise ConfigError(str(error.args[0])) from error
     picture = PictureFormat(video.width, video.height, video.fps)
-    avatar = AvatarRef(f"{name}-{video.width}x{video.height}-{video.fps}", str(atlas), picture)
+    called = f"{name}-{video.width}x{video.height}-{video.fps}"
+    avatar = AvatarRef(called, str(atlas), picture, engine=engine)
     return Cast(avatar, presenter_at(atlas, video))
 
 
 @contextlib.contextmanager
-def open_pool(
-    engine: EngineSpec, avatar: AvatarRef, settings: PoolSettings
-) -> Iterator[tuple[Pool, Ring]]:
+def open_pool(avatar: AvatarRef, settings: PoolSettings) -> Iterator[tuple[Pool, Ring]]:
     """Workers for one avatar, and where their pictures go; both end with the context.
 
     Raises:
@@ -77,7 +76,7 @@ def open_pool(
             devices = find_devices(wanted if wanted == "auto" else list(wanted), os.environ)
             ring = Ring(slots, avatar.picture.picture_bytes)
             stack.callback(ring.close)
-            pool = stack.enter_context(Pool(engine, [avatar], devices, ring))
+            pool = stack.enter_context(Pool([avatar], devices, ring))
         except (PoolError, ValueError, OSError) as error:
             raise RenderError(f"nothing can be rendered: {error}") from error
         yield pool, ring

@@ -82,12 +82,12 @@ def render(
         RenderError: the sound cannot be prepared, the pictures rendered, or the file written.
         EncodeError: an encoder failed, or the disk is full.
     """
-    cast = find_cast(order.channel, order.fmt.video)
+    cast = find_cast(order.channel, order.fmt.video, order.engine)
     with contextlib.ExitStack() as stack:
         draft = stack.enter_context(draft_of(order.out, order.force))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="broadcaster-")))
         with undisturbed():
-            opened = open_pool(order.engine, cast.avatar, settings.pool)
+            opened = open_pool(cast.avatar, settings.pool)
             pool, ring = stack.enter_context(opened)
         witness.step("preparing the sound")
         sound = _prepare(order, settings, folder)  # while the workers load their models

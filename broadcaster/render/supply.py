@@ -17,7 +17,7 @@ from broadcaster.errors import RenderError
 from broadcaster.formats import VideoFormat
 from broadcaster.playout.rendered import RELEASE_AT, RenderedPictures
 from broadcaster.studio.performance import Part, Performance
-from gpu_pool.contracts import EngineNeeds, PictureRef, SlotState
+from gpu_pool.contracts import AvatarState, EngineNeeds, PictureRef, SlotState
 from gpu_pool.pool import Pool
 from gpu_pool.reorder import Gap
 from gpu_pool.ring import Ring, RingReader
@@ -47,7 +47,7 @@ class PictureSupply:
         mouths: NDArray[np.float32] | None,
         video: VideoFormat,
     ) -> None:
-        self._pool, self._ring = pool, ring
+        self._pool, self._ring, self._avatar = pool, ring, part.avatar
         self._performance = Performance(part, 1, sound, mouths)
         self.pictures = RenderedPictures(RingReader(ring.path), video, self._take_back)
 
@@ -62,7 +62,7 @@ class PictureSupply:
         for run in self._performance.leaving(time.monotonic(), _refuse):
             if not isinstance(run, Gap):
                 self.pictures.announce(run.first, run.pictures, len(run.pictures))
-        needs = self._pool.needs()
+        needs = self._pool.needs(self._avatar)
         self._judge_workers(needs)
         if needs is not None:
             self._ask(needs)
@@ -79,6 +79,9 @@ class PictureSupply:
             self._performance.submitted(batch, time.monotonic())
 
     def _judge_workers(self, needs: EngineNeeds | None) -> None:
+        standing = self._pool.standing(self._avatar)
+        if standing.state is AvatarState.FAILED:
+            raise RenderError(f"{self._avatar} cannot be rendered: {standing.reason}")
         slots = self._pool.report().slots
         hopeless = all(
             slot.state is SlotState.PARKED

@@ -205,9 +205,9 @@ def test_a_worker_that_dies_costs_time_and_no_picture(tmp_path: Path) -> None:
     ("options", "words"),
     [
         ({"faults": [{"fault": "kill", "picture": 9}]}, "cannot be rendered: .*SIGKILL"),
-        ({"faults": [{"fault": "exit", "picture": -1}]}, "no worker serves"),
+        ({"faults": [{"fault": "exit", "picture": -1}]}, "cannot be rendered: exit status 0"),
         ({"batch_pictures": 75}, "raise pool.ring_mb"),
-        ({"speed": 7}, "no worker serves: .*speed"),
+        ({"speed": 7}, "cannot be rendered: .*speed"),
     ],
 )
 def test_pictures_that_never_come_end_the_render_and_nothing_is_left(
