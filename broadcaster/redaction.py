@@ -13,6 +13,9 @@ MASK = "***"
 
 _RTMP_IN_TEXT = re.compile(r"rtmps?://[^\s'\"<>]+", re.IGNORECASE)
 
+_TOKEN_IN_TEXT = re.compile(r"\bbct_[A-Za-z0-9_-]+")
+"""Tokens of the API, as ``access.tokens`` makes them."""
+
 _SHORTEST_SECRET = 4
 """Shorter fragments are ordinary words ("live", "a"); masking them would garble every line."""
 
@@ -56,7 +59,7 @@ def secrets_of_url(url: str) -> frozenset[str]:
 
 
 class Redactor:
-    """Replaces known secrets, and the key of any RTMP URL, in text.
+    """Replaces known secrets, the key of any RTMP URL, and tokens of the API, in text.
 
     Args:
         urls: push URLs whose keys are secrets.
@@ -73,4 +76,5 @@ class Redactor:
     def __call__(self, text: str) -> str:
         """The text without secrets."""
         text = _RTMP_IN_TEXT.sub(lambda match: redact_url(match[0]), text)
+        text = _TOKEN_IN_TEXT.sub(MASK, text)
         return self._secrets.sub(MASK, text) if self._secrets else text

@@ -33,7 +33,7 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 _HASH = re.compile(r"^[0-9a-f]{64}$")
 
 TOKENS_AT_MOST = 1000
-"""Every request is compared with every token, so that its time tells nothing: 0.3 ms for these."""
+"""Every request is compared with every token, so that its time tells nothing: 0.16 ms for these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ class Guard:
         self._needed = tokens_needed(api)
         self._book = TokenBook(paths.tokens)
         self._clock = clock
-        self._own_hosts = frozenset({api.host.lower(), *api.hosts})
+        self._names = frozenset(api.hosts)
+        self._own_hosts = self._names | {api.host.lower()}
         self._origins = frozenset(api.cors_origins)
         self._requests = RateLimit(api.rate_per_minute)
         self._speaking = RateLimit(api.speak_per_minute)
@@ -96,9 +97,8 @@ class Guard:
             return None
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return self._preflight()
-        if request.blueprint == PAGE and not request.headers.get("Authorization"):
-            g.caller = Caller("page", Role.VIEWER, False, lambda: True)
-            self._check_rate(g.caller, rule)
+        if request.blueprint == PAGE:
+            self._check_rate(Caller(_address(request), Role.VIEWER, False, lambda: True), rule)
             return None
         g.caller = self._caller()
         self._check_rate(g.caller, rule)
@@ -195,7 +195,7 @@ class Guard:
             why = "The name in the address is not known; it may be added to api.hosts."
             self._refuse("host", Refusal(403, why))
         changes = request.method not in SAFE_METHODS
-        if changes and not may_change(origin, site, host, self._own_hosts):
+        if changes and not may_change(origin, site, host, self._names):
             why = "A web page from elsewhere may not do this without a token."
             self._refuse("origin", Refusal(403, why))
 

@@ -26,6 +26,7 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
 )
 
 from broadcaster.api.events import FEED
+from broadcaster.redaction import Redactor
 
 HEAD_TIMEOUT_S = 5.0
 """From connecting to the end of the request's head; clients need milliseconds."""
@@ -73,6 +74,18 @@ class _FewPerSecond(logging.Filter):
         return self._number <= COMPLAINTS_PER_S or record.levelno >= logging.CRITICAL
 
 
+class _WithoutSecrets(logging.Filter):
+    """Gunicorn quotes a head that it cannot read: a token may stand in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._redact = Redactor()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._redact(record.getMessage()), ()
+        return True
+
+
 class _Connection(TConn):  # type: ignore[misc]
     """A connection whose graceful end is left to the event loop."""
 
@@ -98,6 +111,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         """Called in the new process, returns when it ends."""
         self.log.error_log.addFilter(_FewPerSecond())
+        self.log.error_log.addFilter(_WithoutSecrets())
         super().init_process()
 
     def handle_exit(self, sig: int, frame: object) -> None:

@@ -2,8 +2,8 @@
 
 The connection goes to the address that was judged, so a name that changes its mind between look-up
 and connection (DNS rebinding) gains nothing. The standard library's client does the talking over a
-socket that is opened here. Must never follow a redirect, and never take longer than ``WHOLE_S``
-beside the look-up, whose time limit is the system resolver's.
+socket that is opened here. Must never follow a redirect, and never take longer than the two limits
+below, beside the look-up, whose limit is the system resolver's.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from broadcaster.callbacks.target import Address, Allowed, Target, why_refused
 from broadcaster.errors import CallbackRefused
 
 CONNECT_S = 5.0
+"""For all addresses together, an equal share each."""
 
 WHOLE_S = 5.0
 """From connected to the answer's head, however it drips."""
@@ -54,7 +55,7 @@ def deliver(
         headers: beside ``Host`` and ``Content-Length``.
         allowed: exceptions for private receivers.
         trust: which certificates are believed; it must check names.
-        whole_s: limit of one attempt, and of connecting to one address.
+        whole_s: from connected to the answer's head; connecting takes no longer either.
     """
     try:
         connection = _connected(resolve(target, allowed), target, min(CONNECT_S, whole_s))
@@ -123,7 +124,7 @@ def _connected(addresses: list[Address], target: Target, timeout_s: float) -> so
     last: OSError = OSError("the host has no address")
     for address in addresses:
         try:
-            return _connected_to(address, target.port, timeout_s)
+            return _connected_to(address, target.port, timeout_s / len(addresses))
         except OSError as error:
             last = error
     raise last

@@ -36,6 +36,7 @@ def main() -> int:
     die_with_parent()
     settings = read_resolved(arguments.settings)
     secrets = [d.url.get_secret_value() for c in settings.channels for d in c.destinations]
+    secrets += filter(None, [settings.callbacks.secret.get_secret_value()])
     configure_logging("studio", settings.station.log_level, secrets)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)

@@ -322,6 +322,14 @@ def test_guessing_tokens_is_limited_by_address(client_of: Callable[..., FlaskCli
     assert statuses(client, 1, **near) == [429], "a header does not make somebody else"
 
 
+def test_one_address_cannot_use_up_the_page_for_others(
+    client_of: Callable[..., FlaskClient],
+) -> None:
+    client = client_of(access="tokens", rate_per_minute=3)
+    assert statuses(client, 4, "/page.js", environ_base=FAR) == [200, 200, 200, 429]
+    assert statuses(client, 3, "/page.js", environ_base={"REMOTE_ADDR": "192.0.2.8"}) == [200] * 3
+
+
 def test_without_tokens_addresses_are_counted_but_not_this_machine(
     client_of: Callable[..., FlaskClient],
 ) -> None:
@@ -339,6 +347,7 @@ def test_without_tokens_addresses_are_counted_but_not_this_machine(
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://localhost:8000"},
+        {"Origin": "http://127.0.0.1:8000", "Host": "127.0.0.1:11001"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Host": "rebound.evil.example:11001"},
         {"Host": "rebound.evil.example", "Origin": "http://rebound.evil.example"},
@@ -463,6 +472,20 @@ def test_the_secret_of_callbacks_is_made_once_and_private(tmp_path: Path) -> Non
 
 
 # --- what is written down -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["Bearer {}", "Authorization : Bearer {}", "{}: x", "{}\x00: x"])
+def test_a_head_that_cannot_be_read_is_not_quoted_with_its_token(
+    locked: Locked, log: Path, line: str
+) -> None:
+    """Gunicorn's own complaints go to the same log."""
+    before = log.read_text().count("Invalid request")
+    with socket.create_connection(("127.0.0.1", locked.api.port), timeout=5) as client:
+        bad = line.format(locked.tokens["operator"])
+        client.sendall(f"GET /status HTTP/1.1\r\nHost: x\r\n{bad}\r\n\r\n".encode())
+        assert b" 40" in client.recv(1000)[:20]
+    locked.until(lambda: "{}:" in line or log.read_text().count("Invalid request") > before)
+    assert "bct_" not in log.read_text()
 
 
 def test_refusals_are_counted_and_logged_without_a_token(locked: Locked, log: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broadcaster.api.app import create_app
+from broadcaster.api.openapi import openapi_document
 from broadcaster.settings.model import SettingsModel
 from tests.doubles.fake_playout import FakePlayout
 from tests.doubles.sound import wav
@@ -103,13 +104,19 @@ def test_every_answer_fits_the_document(client: FlaskClient, document: Any, tmp_
         assert check("post", "/generate_video", data=b"").status_code == 400
         plain = check("post", "/generate_video", data=b"hello", content_type="text/plain")
         assert plain.status_code == 415
-        said = check("post", "/generate_video", json={"text": "Hello."})
+        asked = {"text": "Hello.", "callback_url": "https://hooks.example.com/x"}
+        said = check("post", "/generate_video", json=asked)
         assert said.status_code == 202
         two_hundred = {"Prefer": "status=200"}
         again = check("post", "/generate_video", json={"text": "Hello."}, headers=two_hundred)
         assert again.status_code == 200
         spoken = f"/tasks/{said.get_json()['task_id']}"
         assert check("get", spoken, "/tasks/{task_id}").get_json()["text"] == "Hello."
+        assert check("delete", spoken, "/tasks/{task_id}").status_code == 200
+        told = check("get", f"{spoken}/callbacks", "/tasks/{task_id}/callbacks")
+        assert len(told.get_json()["callbacks"]) == 1
+        there = {"Origin": "https://elsewhere.example"}
+        assert check("post", "/interrupt", headers=there).status_code == 403
         assert check("post", "/generate_video", json={"text": "?!"}).status_code == 422
         assert check("get", "/events?channel=none", "/events").status_code == 422
         with check("get", "/events") as listening:
@@ -118,6 +125,25 @@ def test_every_answer_fits_the_document(client: FlaskClient, document: Any, tmp_
         assert check("post", "/generate_video", data=empty).status_code == 422
     answer = check("get", "/status")
     assert answer.status_code == 200
+
+
+def test_refusals_for_want_of_a_token_are_described(tmp_path: Path) -> None:
+    api = {"access": "tokens", "rate_per_minute": 40}
+    client = create_app(
+        SettingsModel.model_validate({"station": {"state_dir": str(tmp_path)}, "api": api})
+    ).test_client()
+    document = openapi_document()
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            status = client.open(path, method=method.upper()).status_code
+            assert (operation.get("security") == []) == (status == 200), f"{method} {path}"
+            if status != 200:
+                assert status == 401
+                assert {"401", "403", "429"} <= set(operation["responses"])
+    while client.get("/status").status_code == 401:
+        pass
+    assert client.get("/status").status_code == 429
+    assert "429" in document["paths"]["/status"]["get"]["responses"]
 
 
 def test_the_station_that_is_down_is_described_too(client: FlaskClient, document: Any) -> None:
@@ -134,7 +160,10 @@ _JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["text", "voice", "channel", "priority", "interrupt", "idempotency_key"]
+                [
+                    *("text", "voice", "channel", "priority", "interrupt"),
+                    *("idempotency_key", "callback_url"),
+                ]
             )
             | st.text(max_size=5),
             inner,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.doubles.api_server import ApiServer
+from broadcaster.callbacks.signature import HEADER, verify
+from broadcaster.clock import wall_time_s
+from tests.doubles.api_server import ApiServer, form
 from tests.doubles.fake_playout import FakePlayout
+from tests.doubles.receiver import BUSY, Receiver
 from tests.doubles.sound import wav
 
 RATE = 48_000
@@ -24,7 +28,7 @@ class Both:
     """API and studio over one state folder."""
 
     def __init__(self, root: Path) -> None:
-        self.api = ApiServer(root)
+        self.api = ApiServer(root, callbacks={"allow": ["127.0.0.1"]})
         self.studio: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -77,6 +81,32 @@ def test_a_posted_sound_is_said_whole_and_done(both: Both) -> None:
         assert 'broadcaster_tasks_total{channel="main",outcome="done"} 1.0' in text
         things = {t["name"]: t for t in both.api.get("/status")[2]["things"]}
         assert things["studio/main"]["state"] == "waiting"
+
+
+def test_who_asked_to_be_told_is_told_also_across_the_studios_death(both: Both) -> None:
+    with FakePlayout(both.api.paths.playout_socket), Receiver(BUSY) as receiver:
+        both.start()
+        body, kind = form(wav(0.5), "a.wav", {"callback_url": receiver.url})
+        answer = both.api.request("POST", "/generate_video", body, {"Content-Type": kind})
+        both.becomes(answer[2]["task_id"], "done")
+        deadline = time.monotonic() + 20
+        while not receiver.heard:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert both.studio is not None
+        both.studio.send_signal(signal.SIGKILL)
+        both.studio.wait()
+        both.start_studio()
+        path = f"/tasks/{answer[2]['task_id']}/callbacks"
+        while {each["state"] for each in both.api.get(path)[2]["callbacks"]} != {"delivered"}:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        secret = both.api.paths.callback_secret.read_text().strip()
+    ids = {json.loads(heard.body)["event_id"] for heard in receiver.heard}
+    events = {json.loads(heard.body)["event"] for heard in receiver.heard}
+    assert (len(ids), events) == (2, {"task.started", "task.done"})
+    for heard in receiver.heard:
+        assert verify(secret, heard.headers[HEADER], heard.body, wall_time_s())
 
 
 def test_from_the_end_of_the_upload_to_the_playout_takes_well_under_a_second(both: Both) -> None:

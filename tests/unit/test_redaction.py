@@ -121,3 +121,7 @@ def test_a_repeating_fault_is_reported_once_a_second_with_its_count() -> None:
     assert said[-1] == "late 59 (9 times)"
     report.flush(now=106)
     assert len(said) == 4
+
+
+def test_a_token_of_the_api_is_masked_without_being_known() -> None:
+    assert Redactor()("Invalid header: 'Bearer bct_Ab-c_9'") == "Invalid header: 'Bearer ***'"
