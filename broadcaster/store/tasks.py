@@ -146,7 +146,8 @@ class TaskStore:
         """When the oldest waiting task of each channel that has one was accepted (wall time)."""
         with translated():
             rows = self._connection.execute(
-                "SELECT channel, min(created_s) FROM tasks WHERE state = 'queued' GROUP BY channel"
+                "SELECT channel, min(created_s) FROM tasks "
+                "WHERE ended_s IS NULL AND state = 'queued' GROUP BY channel"
             ).fetchall()
         return {channel: float(created_s) for channel, created_s in rows}
 
