@@ -6,6 +6,7 @@ packages of the development environment.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
@@ -18,6 +19,18 @@ def presenters() -> tuple[str, ...]:
 
 
 DEFAULT = "anna"
+
+
+def voice(name: str) -> str:
+    """The voice that fits a presenter, by its name in requests; empty where none is given.
+
+    It stands in ``presenter.json`` beside the atlases.
+    """
+    try:
+        told = json.loads((_FOLDER / name / "presenter.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    return str(told["voice"])
 
 
 def atlas(name: str, width: int, height: int) -> Path:

@@ -19,7 +19,7 @@ from broadcaster.callbacks.target import screen
 from broadcaster.clock import wall_time_s
 from broadcaster.errors import CallbackRefused, ConfigError
 from broadcaster.speech.decode import probe_upload
-from broadcaster.speech.speaking import check_voice, expected_s
+from broadcaster.speech.speaking import check_voice, expected_s, fitting_voice
 from broadcaster.speech.text import read_text
 from broadcaster.store import Incoming, Task, TaskState
 from broadcaster.store.line import ahead_of
@@ -57,7 +57,7 @@ def accept(view: StationView, request: SpoolingRequest, header_key: str) -> Acce
     if wishes.interrupts:
         guard().require(Role.OPERATOR, "To interrupt others")
     channel = require_channel(view, wishes.channel)
-    voice = _voice(view, wishes)
+    voice = _voice(view, wishes, channel)
     _check_avatar(view, wishes, channel)
     _check_callback(view, wishes)
     key = wishes.idempotency_key or None
@@ -110,11 +110,12 @@ def standing(task: Task, active: list[Task]) -> Standing:
     return Standing(ahead.tasks, round(max(ahead.sound_s, least_s), 1))
 
 
-def _voice(view: StationView, wishes: Wishes) -> str:
+def _voice(view: StationView, wishes: Wishes, channel: str) -> str:
     """Who speaks; a voice that was named must exist even where nothing is to be spoken."""
     if not wishes.voice and wishes.text is None:
         return ""
-    voice = wishes.voice or view.settings.speech.voice
+    presenter = view.channels[channel].presenter
+    voice = fitting_voice(wishes.voice, view.settings.speech.voice, presenter)
     try:
         check_voice(voice)
     except ConfigError as error:

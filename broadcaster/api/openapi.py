@@ -144,7 +144,10 @@ _TEXT_TO_SAY: Schema = {
     "description": "to be spoken; either this or audio_file",
 }
 _WISHES: Schema = {
-    "voice": {"type": "string", "description": "who speaks a text, such as espeak:en-us+f3"},
+    "voice": {
+        "type": "string",
+        "description": "who speaks a text, such as espeak:en-us+f3; auto fits the presenter",
+    },
     "channel": {"type": "string", "description": "the first one unless named"},
     "avatar": {"type": "string", "description": "only the one that is on the channel"},
     "priority": {

@@ -12,6 +12,7 @@ from broadcaster.checks.media import check_idle_media
 from broadcaster.checks.network import check_destinations, check_relay
 from broadcaster.checks.preview import check_preview
 from broadcaster.checks.programs import check_encoders, check_ffmpeg
+from broadcaster.checks.voices import check_voices
 from broadcaster.errors import ConfigError
 from broadcaster.settings.load import load_settings
 from broadcaster.settings.model import SettingsModel
@@ -44,6 +45,7 @@ def check_everything(settings: SettingsModel) -> Iterator[Finding]:
     yield from check_ports(settings)
     yield from check_access(settings)
     yield from check_idle_media(settings)
+    yield from check_voices(settings)
     yield from check_relay(settings)
     yield from check_preview(settings)
     yield from check_destinations(settings)

@@ -165,7 +165,7 @@ class Pool(Section):
 class Speech(Section):
     """Who speaks texts, how loud everything becomes, and limits of the child that decodes."""
 
-    voice: Annotated[str, Field(pattern=r"^espeak(:[A-Za-z0-9-]+(\+\w+)?)?$")] = "espeak"
+    voice: Annotated[str, Field(pattern=r"^(auto|espeak(:[A-Za-z0-9-]+)?(\+\w+)?)$")] = "auto"
     normalise: bool = True
     loudness_lufs: Annotated[float, Field(ge=-40, le=-5)] = -16.0
     decode_timeout_s: Positive = 120.0

@@ -12,6 +12,7 @@ import wave
 from functools import cache
 from pathlib import Path
 
+import idle_media
 from broadcaster.errors import ConfigError
 from broadcaster.speech.voices.espeak import EspeakSettings, EspeakVoice
 from broadcaster.speech.voices.espeak_names import LANGUAGES, read_choice
@@ -22,6 +23,12 @@ TRIES = 2
 
 CHARACTERS_PER_S = 14.0
 """How fast the default voice speaks, pauses included; for estimates only."""
+
+AUTO = "auto"
+"""Stands for the voice that fits the presenter."""
+
+ANYBODY = "espeak"
+"""Where no presenter has a voice of its own."""
 
 _VARIANTS = "voices/!v"
 _LANGUAGES = "lang"
@@ -96,6 +103,20 @@ def check_voice(name: str) -> None:
         raise ConfigError(f"There is no voice for {choice.voice!r}.")
     if choice.variant and choice.variant not in variants:
         raise ConfigError(f"There is no variant {choice.variant!r} of a voice.")
+
+
+def fitting_voice(asked: str, setting: str, presenter: str) -> str:
+    """Who speaks: as asked, else as set, else whoever fits the presenter.
+
+    Args:
+        asked: of the request; empty or ``auto`` for none.
+        setting: ``speech.voice``; ``auto`` for none.
+        presenter: of the channel; empty for none.
+    """
+    for name in (asked, setting):
+        if name not in {"", AUTO}:
+            return name
+    return (idle_media.voice(presenter) if presenter else "") or ANYBODY
 
 
 def expected_s(text: str) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import idle_media
 from broadcaster.store import Spool, TaskState, TaskStore
 from broadcaster.store.task import ACTIVE_STATES
 from tests.doubles.api_server import Answer, ApiServer, form
@@ -97,7 +98,10 @@ def test_a_text_is_accepted_in_every_form(api: ApiServer, store: TaskStore, way:
 
 
 def test_the_station_chooses_the_voice_unless_told(api: ApiServer, store: TaskStore) -> None:
-    assert store.get(post_json(api, {"text": "Hello."})[2]["task_id"]).voice == "espeak"
+    fitting = idle_media.voice(idle_media.DEFAULT)
+    for asked in ({}, {"voice": "auto"}, {"voice": ""}):
+        task_id = post_json(api, {"text": "Hello.", **asked})[2]["task_id"]
+        assert store.get(task_id).voice == fitting
 
 
 def test_sound_and_text_are_either_or(api: ApiServer, store: TaskStore) -> None:

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from broadcaster.errors import SpeechError
+from broadcaster.speech.speaking import fitting_voice, make_voice
 from broadcaster.speech.text import UnspeakableTextError
 from broadcaster.speech.voices.espeak import EspeakSettings, EspeakVoice
 from broadcaster.speech.voices.espeak_names import LANGUAGES, read_choice
 from broadcaster.speech.voices.voice import SpokenPiece, Voice, VoiceFailedError
 from gpu_pool.engines.mouth import COLUMNS
 from gpu_pool.engines.mouth.phonemes import mouth_track, segments, spoken_closures
+from tests.oracles.pitch import median_pitch_hz
 
 FAULTY = Path(__file__).parents[1] / "doubles" / "faulty_voice.py"
 
@@ -64,6 +66,22 @@ def test_english_is_spoken(voice: EspeakVoice) -> None:
     assert 2.0 < seconds[1] < 5.0
     assert "".join(names(pieces)).startswith("ɡʊdiːvnɪŋ")
     assert all(np.abs(piece.sound).max() > 3000 for piece in pieces)
+
+
+@pytest.mark.parametrize("text", ["Good evening. It stays dry.", "晚上好，欢迎收看。"])
+@pytest.mark.parametrize(
+    ("presenter", "low_hz", "high_hz"), [("anna", 165, 230), ("leon", 80, 130)]
+)
+def test_each_presenters_voice_has_the_pitch_of_such_a_person(
+    presenter: str, low_hz: float, high_hz: float, text: str
+) -> None:
+    voice = make_voice(fitting_voice("", "auto", presenter))
+    try:
+        pieces = spoken_by(voice, text)
+    finally:
+        voice.close()
+    sound = np.concatenate([piece.sound for piece in pieces]) / 32768
+    assert low_hz < median_pitch_hz(sound, pieces[0].sample_rate) < high_hz
 
 
 def test_mandarin_is_spoken_and_not_spelt(voice: EspeakVoice) -> None:

@@ -25,6 +25,7 @@ from broadcaster.checks.media import check_idle_media
 from broadcaster.checks.network import check_destinations, check_relay
 from broadcaster.checks.ports import port_holder
 from broadcaster.checks.programs import check_encoders, check_ffmpeg
+from broadcaster.checks.voices import check_voices
 from broadcaster.settings.model import SettingsModel
 
 KEY = "live_6f1d0c-very-secret"
@@ -343,3 +344,21 @@ def test_text_puts_the_remedy_below_its_line() -> None:
         "                             -> Stop it.",
         "ok    gpu                    none",
     ]
+
+
+def test_the_voice_of_each_channel_is_looked_for() -> None:
+    channels = [{"name": "a", "avatar": "anna"}, {"name": "l", "avatar": "leon"}]
+    channels.append({"name": "n", "avatar": "none"})
+    found = list(check_voices(settings(channels=channels)))
+    assert [each.level for each in found] == ["ok"] * 3
+    assert [each.detail.split()[0] for each in found] == ["espeak+f2", "espeak+edward", "espeak"]
+    named = only(check_voices(settings(speech={"voice": "espeak:de"})))
+    assert (named.level, named.detail) == ("ok", "espeak:de (speech.voice)")
+
+
+@pytest.mark.parametrize("voice", ["espeak:xx", "espeak:de+nobody", "espeak+nobody"])
+def test_a_voice_that_is_not_there_is_found_before_somebody_wants_to_speak(voice: str) -> None:
+    found = only(check_voices(settings(speech={"voice": voice})))
+    assert found.level == "fail"
+    assert voice in found.detail
+    assert "speech.voice" in found.remedy

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster.errors import ConfigError
+from broadcaster.speech.speaking import fitting_voice
 from broadcaster.speech.text import Sentence
 from broadcaster.speech.voices.espeak_names import Choice, chosen_voice, read_choice
 from broadcaster.speech.voices.espeak_timing import PARAGRAPH_PAUSE_S, PAUSE_S, placed
@@ -33,6 +34,7 @@ RATE = 1000
         ("espeak", Choice()),
         ("espeak:de", Choice("de")),
         ("espeak:en-us+f4", Choice("en-us", "f4")),
+        ("espeak+edward", Choice("", "edward")),
         ("espeak:cmn-latn-pinyin", Choice("cmn-latn-pinyin")),
     ],
 )
@@ -42,7 +44,7 @@ def test_a_voices_name_is_read_and_told_alike(name: str, choice: Choice) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["", "espeak:", "espeak:../x", "flite", "espeak:en us", "espeak:+f3"]
+    "name", ["", "espeak:", "espeak:../x", "flite", "espeak:en us", "espeak:+f3", "espeak+"]
 )
 def test_a_name_that_is_no_voice_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="is no voice"):
@@ -143,3 +145,21 @@ def test_phonemes_lie_in_order_inside_the_piece_whatever_the_child_says(
     assert edges == sorted(edges)
     assert edges[0] >= 0.1
     assert edges[-1] <= (100 + len(piece.sound)) / RATE + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("asked", "setting", "presenter", "voice"),
+    [
+        ("espeak:de", "espeak:fr", "leon", "espeak:de"),
+        ("", "espeak:fr", "leon", "espeak:fr"),
+        ("auto", "espeak:fr", "leon", "espeak:fr"),
+        ("", "auto", "leon", "espeak+edward"),
+        ("auto", "auto", "anna", "espeak+f2"),
+        ("", "auto", "somebody-of-your-own", "espeak"),
+        ("", "auto", "", "espeak"),
+    ],
+)
+def test_who_speaks_is_whoever_is_named_first_else_whoever_fits_the_presenter(
+    asked: str, setting: str, presenter: str, voice: str
+) -> None:
+    assert fitting_voice(asked, setting, presenter) == voice
