@@ -182,7 +182,7 @@ def latency(options: argparse.Namespace) -> bool:
           + f"; encoder {encoder}")  # fmt: skip
     return all([goal("on air, p50, s", float(np.percentile(begun, 50)), 0.6),
                 goal("on air, p95, s", float(np.percentile(begun, 95)), 1.0),
-                goal("wholly idle, p95, s", float(np.percentile(drill.idle_s, 95)), 0.3)])  # fmt: skip
+                goal("idle, p95, s", float(np.percentile(drill.idle_s, 95)), 0.3)])  # fmt: skip
 
 
 def bedded(words: Sound, length_s: float, dice: np.random.Generator) -> Sound:

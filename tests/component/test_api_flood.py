@@ -155,3 +155,52 @@ def test_no_descriptor_is_left_open_after_many_clients(api: ApiServer) -> None:
     while len(list(folder.iterdir())) > before + 48:
         assert time.monotonic() < deadline, "descriptors stay open"
         time.sleep(0.1)
+
+
+def test_descriptors_stop_growing_once_every_thread_has_asked_the_store(api: ApiServer) -> None:
+    """A thread opens its own connection when it first needs one: in calm hours that takes days."""
+    folder = Path(f"/proc/{api.worker_pid()}/fd")
+    in_touch_by(api, folder, THREADS)
+    settled = len(open_files(folder))
+    for _ in range(5):
+        ask_at_once(api, 64)
+    deadline = time.monotonic() + 12
+    while len(open_files(folder)) > settled:
+        assert time.monotonic() < deadline, "descriptors stay open"
+        time.sleep(0.1)
+    assert connections(folder) == THREADS
+
+
+THREADS, LISTENERS = 16, 1
+"""As ``ApiServer`` starts gunicorn."""
+
+
+def in_touch_by(api: ApiServer, folder: Path, threads: int) -> None:
+    """Until so many threads have a connection to the store, and no client's socket is left."""
+    deadline = time.monotonic() + 60
+    while connections(folder) < threads:
+        assert time.monotonic() < deadline, f"{connections(folder)} connections"
+        ask_at_once(api, 64)
+    while sum(name.startswith("socket:") for name in open_files(folder)) > LISTENERS:
+        assert time.monotonic() < deadline, "sockets stay open"
+        time.sleep(0.05)
+
+
+def ask_at_once(api: ApiServer, clients: int) -> None:
+    asking = [threading.Thread(target=api.get, args=("/tasks",)) for _ in range(clients)]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join()
+
+
+def open_files(folder: Path) -> list[str]:
+    found = []
+    for each in folder.iterdir():
+        with contextlib.suppress(OSError):
+            found.append(str(each.readlink()))
+    return found
+
+
+def connections(folder: Path) -> int:
+    return sum(name.endswith(".sqlite3") for name in open_files(folder))

@@ -64,6 +64,8 @@ class FakePlayout:
     interrupts: list[Message] = field(default_factory=list)
     said: list[tuple[str, int, int]] = field(default_factory=list)
     status_asked: int = 0
+    root: str = ""
+    """Where the studio's files are seen from here, if it has a view of its own."""
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -216,7 +218,7 @@ class FakePlayout:
             return {"ok": True}
         if len(held) >= 2:
             return {"ok": False, "error": "busy"}
-        if Path(request["pcm"]).stat().st_size != request["samples"] * 4:
+        if Path(self.root + request["pcm"]).stat().st_size != request["samples"] * 4:
             return {"ok": False, "error": "no such sound"}
         held.append(
             Playing(request["task_id"], request["samples"], request["from_sample"], request["pcm"])
