@@ -10,7 +10,8 @@ import pytest
 from broadcaster.codec.x264 import parameter_sets_of
 from broadcaster.idle.loop import load_loop
 from broadcaster.settings.model import IdleClip
-from tests.component.test_idle_prepare import bench, finish, pictures, settings_for, start_child
+from tests.component.test_idle_prepare import bench, pictures, settings_for
+from tests.component.test_idle_prepare_child import finish, start_child
 
 
 def test_the_presenter_is_the_idle_of_a_channel_without_clips(tmp_path: Path) -> None:
