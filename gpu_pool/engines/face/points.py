@@ -107,7 +107,7 @@ def from_handles(handles: Handles) -> Points:
     made[CHIN] = chin
     up = np.array([0.0, -0.38 * distance])
     made[LEFT_BROW], made[RIGHT_BROW] = own[0] + up, own[1] + up
-    side = np.array([1.15 * distance, 0.0])
+    side = np.array([1.05 * distance, 0.0])
     made[LEFT_CHEEK], made[RIGHT_CHEEK] = eyes - side, eyes + side
     made[FOREHEAD] = eyes + 0.9 * (eyes - chin) * 0.62
     return np.asarray(made @ face + middle, np.float32)

@@ -18,7 +18,7 @@ from gpu_pool.engines.photo.folder import AvatarFolder, read_avatar
 from gpu_pool.engines.photo.framing import Cut, shown_cut
 from gpu_pool.engines.photo.lids import Lids
 from gpu_pool.engines.photo.lips import Lips, Shape
-from gpu_pool.engines.photo.painter import Area, Canvas, MouthPainter, chroma, take
+from gpu_pool.engines.photo.painter import Area, Canvas, Desk, MouthPainter, chroma, take
 from gpu_pool.engines.photo.source import Bgr
 from gpu_pool.engines.photo.sway import BREATHS, Sway, breath_level
 from gpu_pool.engines.photo.sway import Body as Torso
@@ -34,8 +34,11 @@ _OVERSAMPLED = 1.5
 _SWAY_CELL = 16
 """Pixels between grid points of the sway, whose fields bend over a hundred or more."""
 
-_MOVES_PX = 24
-"""Room around the mouth for the head's motion."""
+_MOVES_PX = 6.0
+"""Room around the mouth and the eyes for the head's motion."""
+
+_OPEN_LID = 0.99
+"""From this height on lids are as photographed."""
 
 
 class Body(Protocol):
@@ -52,6 +55,10 @@ class Body(Protocol):
 
         At rest the mouth is shut, whatever the picture or the clip shows.
         """
+        ...
+
+    def draw(self, out: Picture, tick: int, fps: int, mouth: Mouth, gesture: Gesture) -> None:
+        """The same into ``out``."""
         ...
 
 
@@ -88,13 +95,19 @@ class StillBody:
         self._lips = Lips.of(points, unit)
         self._lids = Lids(points)
         torso = Torso.of(cut.points(avatar.points[0]))
-        width, height = cut.width, cut.height
-        self._head = Area.within(torso.head_box(), width, height, _SWAY_CELL)
-        self._head_sway = Sway(torso, self._head.grid())
-        self._mouth = self._near(_mouth_box(self._lips), _MOVES_PX / 4)
-        self._mouth_sway = Sway(torso, self._mouth.grid())
-        self._eyes = [self._near(box, _MOVES_PX / 4) for box in self._lids.boxes()]
-        self._eye_sways = [Sway(torso, area.grid()) for area in self._eyes]
+
+        self._desk = Desk()
+        self._head = [
+            (area, Sway(torso, area.grid()))
+            for area in (
+                Area.within(band, cut.width, cut.height, _SWAY_CELL) for band in torso.head_bands()
+            )
+            if area.width and area.height
+        ]
+        self._mouth, *self._eyes = (
+            (area, Sway(torso, area.grid()))
+            for area in map(self._near, [_mouth_box(self._lips), *self._lids.boxes()])
+        )
         self._breaths = self._breathed(torso)
         light = Light.on(self._source, self._lips)
         shown = summary.teeth_at is not None
@@ -109,47 +122,54 @@ class StillBody:
         self, tick: int, fps: int, mouth: Mouth = REST, gesture: Gesture = STILL
     ) -> Picture:
         """As ``Body``."""
-        pose = pose_at(tick, fps, gesture)
-        picture = self._breaths[breath_level(pose.breath)].copy()
-        out = self._frame.inner(picture)
-        self._move(out, self._head, self._head_sway.sources(pose))
-        if pose.lid < 0.99:
-            for number, (area, sway) in enumerate(zip(self._eyes, self._eye_sways, strict=True)):
-                canvas = Canvas(out, self._source, area, self._enlarge(sway.sources(pose)))
-                self._lids.paint(number, canvas, 1 - pose.lid)
-        at = self._enlarge(self._mouth_sway.sources(pose))
-        canvas = Canvas(out, self._source, self._mouth, at)
-        self._painter.paint(canvas, self._lips, Shape.of(mouth))
-        return picture
+        out = np.empty(self._frame.shape, np.uint8)
+        self.draw(out, tick, fps, mouth, gesture)
+        return out
 
-    def _move(self, out: Planes, area: Area, at: Grid) -> None:
+    def draw(self, out: Picture, tick: int, fps: int, mouth: Mouth, gesture: Gesture) -> None:
+        """As ``Body``."""
+        pose = pose_at(tick, fps, gesture)
+        np.copyto(out, self._breaths[breath_level(pose.breath)])
+        inner = self._frame.inner(out)
+        for number, (area, sway) in enumerate(self._head):
+            self._move(inner, area, sway.sources(pose), f"band {number} ")
+        if pose.lid < _OPEN_LID:
+            for number, (area, sway) in enumerate(self._eyes):
+                canvas = Canvas(inner, self._source, area, self._enlarge(sway.sources(pose)))
+                self._lids.paint(number, canvas, 1 - pose.lid)
+        area, sway = self._mouth
+        canvas = Canvas(inner, self._source, area, self._enlarge(sway.sources(pose)))
+        self._painter.paint(canvas, self._lips, Shape.of(mouth))
+
+    def _move(self, out: Planes, area: Area, at: Grid, use: str) -> None:
         places = self._enlarge(at)
-        area.of(out[0])[:] = take(self._source[0], area.spread(places))
-        small = area.spread(chroma(places), 2)
+        take(self._source[0], area.spread(places, 1, self._desk, use), area.of(out[0]))
+        small = area.spread(chroma(places), 2, self._desk, use)
         for plane, source in zip(out[1:], self._source[1:], strict=True):
-            area.of(plane, 2)[:] = take(source, small)
+            take(source, small, area.of(plane, 2))
 
     def _enlarge(self, at: Grid) -> Grid:
         return (at + np.float32(0.5)) * self._over - np.float32(0.5)
 
-    def _near(self, box: tuple[float, float, float, float], room: float) -> Area:
+    def _near(self, box: tuple[float, float, float, float]) -> Area:
         """The part of the output around a box of the source."""
-        over_x, over_y = (float(value) for value in self._over)
-        left, top, right, bottom = box
-        frame = self._frame
-        return Area.within(
-            (left / over_x - room, top / over_y - room, right / over_x + room,
-             bottom / over_y + room), frame.width, frame.height,
-        )  # fmt: skip
+        over = np.tile(self._over, 2)
+        left, top, right, bottom = (float(value) for value in np.array(box) / over)
+        room, frame = _MOVES_PX, self._frame
+        around = (left - room, top - room, right + room, bottom + room)
+        return Area.within(around, frame.width, frame.height)
 
     def _breathed(self, torso: Torso) -> list[Picture]:
+        """The picture of every level of the breath, but for the head."""
         area = Area(0, 0, self._frame.width, self._frame.height, _SWAY_CELL)
-        sway = Sway(torso, area.grid())
+        sway, desk = Sway(torso, area.grid()), self._desk
         made = []
         for level in range(BREATHS):
-            picture = self._frame.empty()
-            self._move(self._frame.inner(picture), area, sway.chest(level))
+            picture = np.empty(self._frame.shape, np.uint8)
+            self._frame.clear(picture)
+            self._move(self._frame.inner(picture), area, sway.chest(level), "all")
             made.append(picture)
+        desk.clear()
         return made
 
 
@@ -177,18 +197,23 @@ class ClipBody:
         self, tick: int, fps: int, mouth: Mouth = REST, gesture: Gesture = STILL
     ) -> Picture:
         """As ``Body``; a clip has gestures of its own."""
+        out = np.empty(self._frame.shape, np.uint8)
+        self.draw(out, tick, fps, mouth, gesture)
+        return out
+
+    def draw(self, out: Picture, tick: int, fps: int, mouth: Mouth, gesture: Gesture) -> None:
+        """As ``Body``."""
         number = self.number_at(tick, fps)
         source = self._cropped(number)
-        picture = self._frame.empty()
-        out = self._frame.inner(picture)
-        for plane, own in zip(out, source, strict=True):
-            plane[:] = own
+        self._frame.clear(out)
+        inner = self._frame.inner(out)
+        for plane, own in zip(inner, source, strict=True):
+            np.copyto(plane, own)
         lips = self._lips(number)
         area = Area.within(_mouth_box(lips), self._frame.width, self._frame.height)
         if area.width and area.height:
-            canvas = Canvas(out, source, area, area.grid())
+            canvas = Canvas(inner, source, area, area.grid())
             self._painter.paint(canvas, lips, Shape.of(mouth))
-        return picture
 
     def number_at(self, tick: int, fps: int) -> int:
         """Which picture of the clip a tick shows."""
@@ -245,15 +270,14 @@ class _Frame:
         self, picture: PictureFormat, cut: Cut, place: tuple[int, int, int, int] | None, bgr: Bgr
     ) -> None:
         self.width, self.height = cut.width, cut.height
-        self._shape = picture.shape
+        self.shape = picture.shape
         self._place = place
         self._ground = None if place is None else to_i420(_backdrop(bgr, picture))
 
-    def empty(self) -> Picture:
-        """A picture to draw on."""
-        if self._ground is None:
-            return np.empty(self._shape, np.uint8)
-        return self._ground.copy()
+    def clear(self, picture: Picture) -> None:
+        """Lay what is beside the avatar into a picture."""
+        if self._ground is not None:
+            np.copyto(picture, self._ground)
 
     def inner(self, picture: Picture) -> Planes:
         """Views of the avatar's part of a picture."""

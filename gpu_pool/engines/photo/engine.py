@@ -87,7 +87,7 @@ class PhotoEngine:
             index = batch.key.first + offset
             mouth = eased(mouths[offset], index, spoken)
             moved = gesture(index, spoken, fps, float(features.accents[offset]))
-            picture[:] = body.picture(batch.base_tick + offset, fps, mouth, moved)
+            body.draw(picture, batch.base_tick + offset, fps, mouth, moved)
 
 
 def eased(row: NDArray[np.float32], index: int, spoken: int) -> Mouth:

@@ -24,8 +24,8 @@ from gpu_pool.engines.photo.warp import Grid
 _FULL = 0.94
 """How much of the eye a shut lid covers: its edge rests on the lower lashes."""
 
-_LASHES = 0.05
-"""Of the eye's width: so much below the lid's edge is taken along."""
+_LASHES_BELOW, _LASHES = 0.015, 0.11
+"""Of the eye's width: so much below and above the lid's edge is taken along as it is."""
 
 _SKIN_ABOVE = 0.42
 """Of the eye's width: the skin from which the lid is drawn down."""
@@ -55,18 +55,20 @@ class _Eye:
     def lid(self, own: Grid, shut: float) -> tuple[Grid, Grid]:
         """Source y of a lid that is ``shut`` of the way down, and where it lies (0 to 1)."""
         x, y = own[..., 0], own[..., 1]
-        lashes = np.float32(_LASHES * self.width)
+        lashes, beyond, pixel = (
+            np.float32(part * self.width) for part in (_LASHES, _LASHES_BELOW, 0.03)
+        )
         upper = np.interp(x, self.upper[:, 0], self.upper[:, 1]).astype(np.float32)
         lower = np.interp(x, self.lower[:, 0], self.lower[:, 1]).astype(np.float32)
         down = np.float32(_FULL * shut) * np.maximum(lower - upper, 0)
         top = upper - np.float32(_SKIN_ABOVE * self.width)
-        edge = upper + down
-        part = (y - top) / np.maximum(edge - top, 1)
-        above = np.where(y < edge, top + part * (upper - top), y - down)
+        skin = upper - lashes
+        part = np.clip((y - top) / np.maximum(skin + down - top, 1), 0, 1)
+        above = np.where(y < skin + down, top + part * (skin - top), y - down)
         above = np.where(y < top, y, above)
-        covers = np.clip((edge + lashes - y) / np.float32(1.5) + 0.5, 0, 1)
-        covers *= np.clip((y - top) / 2, 0, 1)
-        covers *= (x > 0) & (x < self.width)
+        covers = np.clip((upper + down + beyond - y) / pixel + 0.5, 0, 1)
+        covers *= np.clip((y - top) / pixel, 0, 1)
+        covers *= np.clip(np.minimum(x, self.width - x) / pixel, 0, 1)
         return above.astype(np.float32), covers.astype(np.float32)
 
 

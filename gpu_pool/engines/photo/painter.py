@@ -26,6 +26,24 @@ _OPEN_PX = 0.8
 _NO_SECOND_MAP: NDArray[np.float32] = np.empty(0, np.float32)
 
 
+class Desk:
+    """Arrays that are used again for every picture: fresh ones cost more than what is drawn."""
+
+    def __init__(self) -> None:
+        self._papers: dict[str, NDArray[np.float32]] = {}
+
+    def paper(self, use: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """The array for a use; what was on it is lost."""
+        held = self._papers.get(use)
+        if held is None or held.shape != shape:
+            held = self._papers[use] = np.empty(shape, np.float32)
+        return held
+
+    def clear(self) -> None:
+        """Let go of every array."""
+        self._papers.clear()
+
+
 @dataclass(frozen=True, slots=True)
 class Area:
     """A rectangle of a picture in pixels, all even; its grid has one cell more all around."""
@@ -61,13 +79,18 @@ class Area:
         y = (np.arange(rows + 2) - 1) * self.cell + half + self.top
         return np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
 
-    def spread(self, grid: Grid, step: int = 1) -> Grid:
-        """Values for every pixel (step 1) or every second one (step 2, chroma), from the grid's."""
+    def spread(self, grid: Grid, step: int = 1, desk: Desk | None = None, use: str = "") -> Grid:
+        """Values for every pixel (step 1) or every second one (step 2, chroma), from the grid's.
+
+        With a desk they lie on it until the next call for the same ``use``.
+        """
         rows, columns = grid.shape[:2]
         cell = self.cell // step
-        size = columns * cell, rows * cell
-        fine = cv2.resize(grid, size, interpolation=cv2.INTER_LINEAR)
-        return np.asarray(fine[cell : cell + self.height // step, cell : cell + self.width // step])
+        shape = (rows * cell, columns * cell, *grid.shape[2:])
+        fine = np.empty(shape, np.float32) if desk is None else desk.paper(f"{use}{step}", shape)
+        size = shape[1], shape[0]
+        cv2.resize(grid, size, dst=fine, interpolation=cv2.INTER_LINEAR)
+        return fine[cell : cell + self.height // step, cell : cell + self.width // step]
 
     def of(self, plane: NDArray[np.uint8], step: int = 1) -> NDArray[np.uint8]:
         """The rectangle's part of a plane."""
@@ -80,9 +103,12 @@ def chroma(at: Grid) -> Grid:
     return at * np.float32(0.5) - np.float32(0.25)
 
 
-def take(plane: NDArray[np.uint8], at: Grid) -> NDArray[np.uint8]:
-    """A plane's values at places (x, y); beyond its border the last ones go on."""
-    found = cv2.remap(plane, at, _NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def take(
+    plane: NDArray[np.uint8], at: Grid, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """A plane's values at places (x, y), into ``out``; beyond its border the last ones go on."""
+    how = cv2.INTER_LINEAR
+    found = cv2.remap(plane, at, _NO_SECOND_MAP, how, dst=out, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, np.uint8)
 
 
@@ -108,6 +134,7 @@ class MouthPainter:
 
     def __init__(self, cavity: Cavity) -> None:
         self._cavity = cavity
+        self._desk = Desk()
 
     def paint(self, canvas: Canvas, lips: Lips, shape: Shape) -> None:
         """Warp the mouth of ``lips``, which lies in the source's pixels, to a shape."""
@@ -125,11 +152,11 @@ class MouthPainter:
         for step in (1, 2):
             if step == 2:
                 above, beneath = chroma(above), chroma(beneath)
-            at = np.ascontiguousarray(area.spread(above, step))
-            below = (area.spread(found.below, step) > 0).view(np.uint8)
-            cv2.copyTo(np.ascontiguousarray(area.spread(beneath, step)), below, at)
+            at = area.spread(above, step, self._desk, "above")
+            below = area.spread(found.below, step, self._desk, "below") > 0
+            cv2.copyTo(area.spread(beneath, step, self._desk, "beneath"), below.view(np.uint8), at)
             for out, source in _pairs(canvas, step):
-                area.of(out, step)[:] = take(source, at)
+                take(source, at, area.of(out, step))
 
     def _fill(self, canvas: Canvas, lips: Lips, shape: Shape, to: Target, own: Grid) -> None:
         part = _aperture(canvas.area, to, own)

@@ -6,16 +6,15 @@ nothing before the edge of the head's rectangle, so the background stands still.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from gpu_pool.engines.face.points import (
-    LEFT_CHEEK,
     LEFT_LID,
     LEFT_LOWER_LID,
-    RIGHT_CHEEK,
     RIGHT_LID,
     RIGHT_LOWER_LID,
 )
@@ -24,13 +23,16 @@ from gpu_pool.engines.photo.warp import Grid, smooth
 from gpu_pool.engines.presenter.pose import Pose
 from gpu_pool.engines.presenter.warp import DEPTH, PIVOT_Y
 
-_HALF_FACE_UNITS = 98.5
-"""Half of the presenter's face at the eyes: what a unit is."""
+_EYES_APART_UNITS = 105.0
+"""From eye to eye of the presenter: what a unit is."""
 
 _HEAD = (125.0, 195.0)
 _HEAD_Y = -15.0
-_FADES = 1.55
+_FADES = 1.45
 """The head is an ellipse around (0, ``_HEAD_Y``); out to so many times its size it is followed."""
+
+_BANDS = 7
+"""The head's ellipse is drawn in so many rectangles: a quarter less than one around it."""
 
 _SHOULDERS_FROM, _SHOULDERS_FULL = 130.0, 260.0
 _CHEST_HALF, _CHEST_FADES = 330.0, 260.0
@@ -56,17 +58,29 @@ class Body:
     @classmethod
     def of(cls, points: Points) -> Body:
         """For a face of these points."""
-        eyes = [points[part] for part in (LEFT_LID, LEFT_LOWER_LID, RIGHT_LID, RIGHT_LOWER_LID)]
-        x, y = np.concatenate(eyes).mean(axis=0)
-        across = float(np.linalg.norm(points[RIGHT_CHEEK] - points[LEFT_CHEEK]))
-        return cls((float(x), float(y)), across / 2 / _HALF_FACE_UNITS)
+        left, right = (
+            np.concatenate([points[lid], points[lower]]).mean(axis=0)
+            for lid, lower in ((LEFT_LID, LEFT_LOWER_LID), (RIGHT_LID, RIGHT_LOWER_LID))
+        )
+        x, y = (left + right) / 2
+        apart = float(np.linalg.norm(right - left))
+        return cls((float(x), float(y)), apart / _EYES_APART_UNITS)
 
-    def head_box(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of the head's rectangle, in pixels."""
+    def head_bands(self) -> list[tuple[float, float, float, float]]:
+        """Rectangles (left, top, right, bottom), in pixels, that cover the head and its fading.
+
+        One above the other on whole even rows, each as wide as the ellipse is there.
+        """
         (x, y), unit = self.origin, self.unit_px
-        aside, up = (_FADES * length * unit for length in _HEAD)
+        wide, high = (_FADES * length * unit for length in _HEAD)
         middle = y + _HEAD_Y * unit
-        return x - aside, middle - up, x + aside, middle + up
+        rows = [2 * round((middle + high * part) / 2) for part in np.linspace(-1, 1, _BANDS + 1)]
+        found = []
+        for top, bottom in itertools.pairwise(rows):
+            near = 0.0 if top < middle < bottom else min(abs(top - middle), abs(bottom - middle))
+            aside = wide * math.sqrt(max(0.0, 1 - (near / high) ** 2)) + 1
+            found.append((x - aside, float(top), x + aside, float(bottom)))
+        return found
 
 
 class Sway:

@@ -81,7 +81,7 @@ def _inset(lips: Lips) -> Grid:
     """
     away = np.abs(NODES) / np.float32(lips.half)
     corner = smooth((away - 0.6) / 0.3)
-    inset = np.float32(min(0.012, lips.gap / 4)) + np.float32(min(0.03, lips.gap / 4)) * corner
+    inset = np.float32(min(0.012, lips.gap / 4)) + np.float32(min(0.045, lips.gap / 3)) * corner
     return np.asarray(inset * (1 - smooth((away - 0.97) / 0.2)), np.float32)
 
 
