@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean setup setup-test
+.PHONY: help run test lint bench avatars clean setup setup-test
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -29,6 +29,9 @@ lint: setup-test ## Style, formatting and types
 
 bench: setup-test ## Measure what idle costs against plain FFmpeg
 	@exec $(PYTHON) benchmarks/idle_cost.py
+
+avatars: setup ## Fetch the optional networks that find faces in photos and clips (models/face)
+	@requirements/avatars.sh
 
 clean: ## Remove .venv, var (state and caches) and what the tools left
 	@rm -rf .venv var build .mypy_cache .pytest_cache .ruff_cache .hypothesis

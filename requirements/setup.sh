@@ -56,8 +56,14 @@ venv_is_ready() {
         [ "$(cat "$venv/.stamp-$profile" 2>/dev/null)" = "$(stamp_of "$profile")" ]
 }
 
+# The tests of photo avatars need the networks that find faces; a station does not.
+face_models() { [ "$profile" = base ] || "$root/requirements/avatars.sh"; }
+
 packages=$(missing_packages)
-[ -z "$packages" ] && venv_is_ready && exit 0
+if [ -z "$packages" ] && venv_is_ready; then
+    face_models
+    exit
+fi
 
 # --- One at a time; a stop signal ends what is running ------------------------------------------
 
@@ -215,3 +221,4 @@ install_wheels() {
 }
 
 venv_is_ready || install_wheels
+[ "$profile" = base ] || stoppable "$root/requirements/avatars.sh"

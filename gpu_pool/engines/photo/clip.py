@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
 from gpu_pool.engines.face.refused import AvatarRefused
@@ -34,6 +35,12 @@ _SHORTEST_S = 0.5
 GOP = 10
 """0.4 s at 25 fps: the cache of the air holds three, and a jump decodes five pictures for nothing
 on average."""
+
+_UNSPECIFIED = 2
+"""Colour space of a clip that names none (ITU-T H.273, table 4)."""
+
+_HD_ROWS = 700
+"""From this height on a clip that does not name its colours means BT.709, as players take it."""
 
 _CRF = "17"
 """x264's quality of the stored clip: no difference by eye, about 4 Mb/s at 720p."""
@@ -155,7 +162,9 @@ def _facts(stream: av.VideoStream) -> ClipFacts:
 
 def _upright(frame: av.VideoFrame) -> Bgr:
     """As a telephone that was held upright wants it shown."""
-    picture = frame.to_ndarray(format="bgr24")
+    untold = int(frame.colorspace) == _UNSPECIFIED and frame.height >= _HD_ROWS
+    told = Colorspace.ITU709 if untold else None
+    picture = frame.reformat(format="bgr24", src_colorspace=told).to_ndarray()
     quarter_turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, quarter_turns), np.uint8)
 
