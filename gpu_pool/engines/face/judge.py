@@ -5,6 +5,7 @@ At import of an avatar only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,14 +21,18 @@ from gpu_pool.engines.face.values import (
     SMALLEST_MOUTH_PX,
     Face,
     FaceBox,
+    Handles,
     Points,
 )
 
 _ALSO_THERE = 0.4
 """A face at least this wide, against the widest, stands beside it; a smaller one is background."""
 
-_TURNED_DEG, _PROFILE_DEG = 18.0, 32.0
+_TURNED_DEG, _PROFILE_DEG = 15.0, 30.0
 """From the first on the warp begins to slip off the far corner; from the second it does."""
+
+_TILTED_DEG = 35.0
+"""The mouth is taken for one that lies about level."""
 
 NO_FACE = "no face was found; a portrait that looks into the camera is needed"
 
@@ -54,6 +59,7 @@ def the_face(models: FaceModels | None, bgr: NDArray[np.uint8]) -> Face:
             raise AvatarRefused(NO_FACE)
         face = face_of(landmarks, warnings)
         check_turned([face.yaw_deg])
+        _check_upright(face.handles, box.tilt)
     check_mouth(face.handles.mouth_width)
     return face
 
@@ -92,6 +98,14 @@ def check_turned(yaws_deg: Sequence[float]) -> tuple[str, ...]:
     if worst > _TURNED_DEG:
         return (f"the face is turned aside by {worst:.0f} degrees; less looks better",)
     return ()
+
+
+def _check_upright(handles: Handles, detected_tilt: float) -> None:
+    across = np.subtract(handles.right_eye, handles.left_eye)
+    tilt_deg = math.degrees(math.atan2(across[1], across[0]))
+    worst = max(abs(tilt_deg), abs(math.degrees(detected_tilt)) - 10)
+    if worst > _TILTED_DEG:
+        raise AvatarRefused(f"the head is tilted by {worst:.0f} degrees; it has to be upright")
 
 
 def check_mouth(width_px: float) -> tuple[str, ...]:
