@@ -1,9 +1,10 @@
 # The station's commands. `make` alone lists them.
 
 PYTHON := .venv/bin/python
+export DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench avatars clean setup setup-test
+.PHONY: help run test lint bench avatars clean setup setup-test install rollback uninstall
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -32,6 +33,15 @@ bench: setup-test ## Measure what idle costs against plain FFmpeg
 
 avatars: setup ## Fetch the optional networks that find faces in photos and clips (models/face)
 	@requirements/avatars.sh
+
+install: ## Install or upgrade the systemd service (as root; DESTDIR=/folder only stages)
+	@exec systemd/install.sh install
+
+rollback: ## Bring back the version that was installed before
+	@exec systemd/install.sh rollback
+
+uninstall: ## Remove the service; settings and state stay (PURGE=1 removes them too)
+	@exec systemd/install.sh uninstall $(if $(PURGE),--purge)
 
 clean: ## Remove .venv, var (state and caches) and what the tools left
 	@rm -rf .venv var build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up what is missing on a Debian machine: programs (apt), then .venv with pinned wheels.
-#   requirements/setup.sh [base|test]
+#   requirements/setup.sh [base|test|programs]    (programs: apt alone)
 # Quick when nothing is missing. Two runs at once wait for each other. An nginx or Prometheus that
 # was there before is not touched; one that comes with this set-up is left neither enabled nor running.
 set -eu
@@ -13,7 +13,7 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { echo "setup: $*" >&2; }
 
 case $profile in
-base | test) ;;
+base | test | programs) ;;
 *) say "unknown set of requirements '$profile'" && exit 2 ;;
 esac
 
@@ -31,8 +31,8 @@ missing_packages() {
     command -v ffmpeg >/dev/null || printf ' ffmpeg'
     command -v nginx >/dev/null || printf ' nginx'
     has_rtmp_module || printf ' libnginx-mod-rtmp'
-    [ "$profile" = base ] || command -v chromium >/dev/null || printf ' chromium'
-    [ "$profile" = base ] || { command -v prometheus && command -v promtool; } >/dev/null ||
+    [ "$profile" != test ] || command -v chromium >/dev/null || printf ' chromium'
+    [ "$profile" != test ] || { command -v prometheus && command -v promtool; } >/dev/null ||
         printf ' prometheus'
     [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || printf ' fonts-dejavu-core'
     if ! command -v python3 >/dev/null; then
@@ -57,10 +57,12 @@ venv_is_ready() {
 }
 
 # The tests of photo avatars need the networks that find faces; a station does not.
-face_models() { [ "$profile" = base ] || "$root/requirements/avatars.sh"; }
+face_models() { [ "$profile" != test ] || "$root/requirements/avatars.sh"; }
+
+python_is_ready() { [ "$profile" = programs ] || venv_is_ready; }
 
 packages=$(missing_packages)
-if [ -z "$packages" ] && venv_is_ready; then
+if [ -z "$packages" ] && python_is_ready; then
     face_models
     exit
 fi
@@ -220,5 +222,5 @@ install_wheels() {
     stamp_of "$profile" >"$venv/.stamp-$profile"
 }
 
-venv_is_ready || install_wheels
-[ "$profile" = base ] || stoppable "$root/requirements/avatars.sh"
+python_is_ready || install_wheels
+[ "$profile" != test ] || stoppable "$root/requirements/avatars.sh"

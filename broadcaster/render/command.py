@@ -84,7 +84,7 @@ def _make(
     from broadcaster.render.progress import ProgressLine, describe  # noqa: PLC0415
     from broadcaster.settings.load import load_settings  # noqa: PLC0415
 
-    settings = load_settings(arguments.config)
+    settings = load_settings(arguments.config, with_credentials=False)
     order = read_order(_asked(arguments), settings)
     set_priority(NICE)
     video, rate = order.fmt.video, order.fmt.audio.sample_rate

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr, ValidationError
 
 from broadcaster.errors import ConfigError
+from broadcaster.settings.credentials import read_credentials
 from broadcaster.settings.model import Section, SettingsModel
 from broadcaster.settings.platforms import platform_names
 
@@ -26,19 +27,22 @@ DEFAULT_FILE = Path("config/broadcaster.yaml")
 S = TypeVar("S", bound=Section)
 
 
-def load_settings(file: Path | None = None) -> SettingsModel:
+def load_settings(file: Path | None = None, *, with_credentials: bool = True) -> SettingsModel:
     """Read the settings of this run.
 
     Args:
         file: a YAML file; None takes ``$BROADCASTER_CONFIG``, then ``config/broadcaster.yaml``
             if there is one, then defaults alone.
+        with_credentials: whether addresses that stand in files are read; False leaves their names,
+            for those who push nowhere.
 
     Returns:
         Settings with ``station.state_dir`` and the paths of idle clips made absolute.
 
     Raises:
-        ConfigError: unreadable file, unknown key, bad value or unknown platform, with every fault
-            on its own line. No line holds a value of the file: values may be stream keys.
+        ConfigError: unreadable file, unknown key, bad value, unknown platform or missing
+            credential, with every fault on its own line. No line holds a value of the file: values
+            may be stream keys.
     """
     from broadcaster.settings.sources import read_environment, read_yaml  # noqa: PLC0415 (slow)
 
@@ -48,7 +52,7 @@ def load_settings(file: Path | None = None) -> SettingsModel:
         raise ConfigError("\n".join(faults))
     settings = _with_absolute_paths(_validated(_merged(data, overrides)))
     _require_known_platforms(settings)
-    return settings
+    return read_credentials(settings, os.environ) if with_credentials else settings
 
 
 def revised(section: S, changes: Mapping[str, Any]) -> S:

@@ -38,6 +38,9 @@ WebOrigin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.\[\]:-]+$")]
 
 _RTMP_URL = re.compile(r"^rtmps?://[^/\s]+/\S+$")
 
+CREDENTIAL = re.compile(r"credential:([A-Za-z0-9][A-Za-z0-9_.-]{0,63})")
+"""Instead of an address: the name of a systemd credential that holds it."""
+
 
 _STRICT = ConfigDict(
     extra="forbid",
@@ -244,7 +247,10 @@ class Audio(Section):
 
 
 class Destination(Section):
-    """One place to push to. The URL holds the stream key, so it is a secret."""
+    """One place to push to. The URL holds the stream key, so it is a secret.
+
+    ``credential:NAME`` stands for an address that ``load`` takes from a file.
+    """
 
     name: Name
     url: SecretStr
@@ -253,8 +259,11 @@ class Destination(Section):
     @field_validator("url")
     @classmethod
     def _is_rtmp(cls, url: SecretStr) -> SecretStr:
-        if not _RTMP_URL.match(url.get_secret_value()):
-            raise ValueError("a destination's url must look like rtmp(s)://host/app/key")
+        given = url.get_secret_value()
+        if not (_RTMP_URL.match(given) or CREDENTIAL.fullmatch(given)):
+            raise ValueError(
+                "a destination's url must look like rtmp(s)://host/app/key or credential:NAME"
+            )
         return url
 
 

@@ -12,7 +12,7 @@ import pytest
 from broadcaster.supervisor.readiness import PULSE_FRESH_S
 
 UNIT = Path(__file__).parents[2] / "systemd" / "broadcaster.service"
-PROGRAM = "/opt/broadcaster/.venv/bin/broadcaster"
+PROGRAM = "/opt/broadcaster/current/.venv/bin/broadcaster"
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
