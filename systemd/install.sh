@@ -109,15 +109,17 @@ build() { # the version $1
     python=$(pick_python)
     mkdir -p "$code/releases"
     draft=$code/releases/.$1.$$
-    mkdir "$draft"
+    mkdir -m 700 "$draft"
     files_of "$root" | tar -C "$root" -cf - -T - | tar -C "$draft" --no-same-owner -xf -
-    chmod -R u=rwX,go=rX "$draft"
+    chmod -R u=rwX,go=rX "$draft"/*
+    owned 640 "$draft/config/broadcaster.yaml" # who edited it in the clone may have put keys there
     make_venv
     link_project
     "$draft/.venv/bin/broadcaster" --version >/dev/null || give_up "the new version does not start"
     # The service cannot write here, so it would compile everything anew at every start.
     "$draft/.venv/bin/python" -m compileall -q "$draft/broadcaster" "$draft/gpu_pool" \
         "$draft/idle_media" "$draft/.venv/lib" >/dev/null || true
+    chmod 755 "$draft"
     mv -T -- "$draft" "$code/releases/$1"
     draft=
 }
@@ -203,8 +205,8 @@ install() {
     [ -n "$dest" ] || "$root/requirements/setup.sh" programs
     version=$(name_of "$root")
     before=$(current)
-    [ -d "$code/releases/$version" ] || build "$version"
     install_account
+    [ -d "$code/releases/$version" ] || build "$version"
     if [ "$before" != "$version" ]; then
         [ -z "$before" ] || point previous "$before"
         point current "$version"

@@ -6,7 +6,6 @@ The composition of the render. Whatever goes wrong, no file, child or shared mem
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from broadcaster.mixer.mixer import Mixer
 from broadcaster.playout.spoken import SpokenSource
 from broadcaster.render.cast import Cast, find_cast, open_pool
 from broadcaster.render.order import RenderOrder
-from broadcaster.render.place import draft_of
+from broadcaster.render.place import draft_of, scratch_folder
 from broadcaster.render.programme import Programme
 from broadcaster.render.supply import PictureSupply
 from broadcaster.settings.model import SettingsModel
@@ -85,7 +84,7 @@ def render(
     cast = find_cast(order.channel, order.fmt.video, order.engine)
     with contextlib.ExitStack() as stack:
         draft = stack.enter_context(draft_of(order.out, order.force))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="broadcaster-")))
+        folder = stack.enter_context(scratch_folder())
         with undisturbed():
             opened = open_pool(cast.avatar, settings.pool)
             pool, ring = stack.enter_context(opened)

@@ -1,9 +1,13 @@
-"""Where a film is put: written under another name beside it, and renamed once it is whole."""
+"""Where a film is put: written under another name beside it, and renamed once it is whole.
+
+Around the render. Whatever happens in between, neither the draft nor the scratch folder stays.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,12 +25,36 @@ def draft_of(out: Path, force: bool) -> Iterator[Path]:
     """
     draft = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     try:
-        draft.touch()
+        with _blamed_on(out):
+            draft.touch()
         yield draft
         check_place(out, force)
-        draft.replace(out)
-    except OSError as error:
-        raise RenderError(f"{out}: cannot be written: {error.strerror or error}") from error
+        with _blamed_on(out):
+            draft.replace(out)
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for the decoded sound, in ``$TMPDIR``; gone with everything in it afterwards.
+
+    Raises:
+        RenderError: there is no place for one.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            made = tempfile.TemporaryDirectory(prefix="broadcaster-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(made))
+        except OSError as error:
+            raise RenderError(f"no temporary folder: {error.strerror}") from error
+        yield folder
+
+
+@contextlib.contextmanager
+def _blamed_on(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RenderError(f"{out}: cannot be written: {error.strerror}") from error

@@ -92,6 +92,8 @@ def test_a_version_is_installed_upgraded_rolled_back_and_removed(
     settings = stage / "etc/broadcaster/broadcaster.yaml"
     assert settings.read_text() == (REPO / "config/broadcaster.yaml").read_text()
     assert settings.stat().st_mode & 0o777 == 0o640
+    shipped = stage / "opt/broadcaster/current/config/broadcaster.yaml"
+    assert shipped.stat().st_mode & 0o777 == 0o640, "the clone's may hold keys"
     assert (stage / "etc/broadcaster/credentials").stat().st_mode & 0o777 == 0o700
     unit = stage / "etc/systemd/system/broadcaster.service"
     assert unit.read_text() == (REPO / "systemd/broadcaster.service").read_text()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from gpu_pool.contracts import EngineSpec
 from gpu_pool.ring import MEMORY
 from tests.doubles.channel_air import FADE
 from tests.doubles.programme import SMALL
+from tests.doubles.sound import wav
 from tests.doubles.speaking_air import SpeakingAir, presenter_loop
 from tests.oracles.splice_check import psnr
 
@@ -44,9 +47,11 @@ class Told:
     def __init__(self) -> None:
         self.steps: list[str] = []
         self.counts: list[tuple[int, int]] = []
+        self.rings: set[Path] = set()
 
     def step(self, what: str) -> None:
         self.steps.append(what)
+        self.rings |= own_rings()
 
     def written(self, pictures: int, total: int) -> None:
         self.counts.append((pictures, total))
@@ -86,8 +91,17 @@ def make(order: RenderOrder) -> tuple[Film, Watched]:
     return film, watch(order.out)
 
 
-def rings() -> set[str]:
-    return {each.name for each in MEMORY.glob("gpu-pool-*")}
+def own_rings() -> set[Path]:
+    """The rings that this process holds open: other stations may run on the machine."""
+    held = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            held.add((descriptor.stat().st_dev, descriptor.stat().st_ino))
+    found = set()
+    for ring in MEMORY.glob("gpu-pool-*"):
+        with contextlib.suppress(OSError):
+            found |= {ring} if (ring.stat().st_dev, ring.stat().st_ino) in held else set()
+    return found
 
 
 def lag_and_gain(heard: NDArray[np.float32], true: NDArray[np.float32]) -> tuple[int, float]:
@@ -185,7 +199,9 @@ def test_the_sound_of_a_film_is_what_was_prepared_at_full_gain_throughout(both: 
 
 
 def test_an_upload_becomes_a_film_at_the_size_and_rates_asked_for(tmp_path: Path) -> None:
-    order = order_for(tmp_path, audio=FIXTURE, size="112x192", fps=30, rate=44_100, avatar="leon")
+    sound = tmp_path / "sound.wav"
+    sound.write_bytes(wav(1.5))
+    order = order_for(tmp_path, audio=sound, size="112x192", fps=30, rate=44_100, avatar="leon")
     order = replace(order, engine=EngineSpec("simulated", {"batch_pictures": 40}))
     film, seen = make(order)
     assert seen.pictures[0].shape == (288, 112)
@@ -213,13 +229,12 @@ def test_a_worker_that_dies_costs_time_and_no_picture(tmp_path: Path) -> None:
 def test_pictures_that_never_come_end_the_render_and_nothing_is_left(
     tmp_path: Path, options: dict[str, object], words: str
 ) -> None:
-    before = rings()
-    order = order_for(tmp_path, text="One, two, three.")
+    told, order = Told(), order_for(tmp_path, text="One, two, three.")
     spec = EngineSpec("simulated", options)  # type: ignore[arg-type]
     with pytest.raises(RenderError, match=words):
-        render(replace(order, engine=spec), SETTINGS, Told())
+        render(replace(order, engine=spec), SETTINGS, told)
     assert list(tmp_path.iterdir()) == []
-    assert rings() <= before
+    assert [each.exists() for each in told.rings] == [False]
 
 
 def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
@@ -251,6 +266,18 @@ def test_a_disk_that_fills_up_ends_the_render_and_nothing_is_left(tmp_path: Path
             render(order, SETTINGS, Full())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = replace(order_for(tmp_path, text="One."), out=Path("/proc/film.mp4"))
+    with pytest.raises(RenderError, match=r"/proc/film\.mp4: cannot be written: "):
+        render(order, SETTINGS, Told())
+    monkeypatch.setattr(tempfile, "tempdir", "/proc")
+    with pytest.raises(RenderError, match="no temporary folder: "):
+        render(order_for(tmp_path, text="One."), SETTINGS, Told())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -50,6 +50,19 @@ def test_systemd_would_say_something_about_a_misspelt_key(installed: Path) -> No
 
 
 @needs_systemd
+@pytest.mark.parametrize("kind", ["LoadCredential=", "LoadCredentialEncrypted="])
+def test_the_lines_for_stream_keys_need_only_be_uncommented(installed: Path, kind: str) -> None:
+    lines = (UNIT.parent / "keys.conf").read_text().splitlines()
+    line = next(line[1:] for line in lines if line.startswith(f"#{kind}"))
+    unit = installed.read_text()
+    installed.write_text(unit.replace("[Service]\n", f"[Service]\n{line}\n"))
+    verdict = analyze("verify", str(installed))
+    assert (verdict.returncode, verdict.stderr, verdict.stdout) == (0, "", "")
+    installed.write_text(unit.replace("[Service]\n", "[Service]\nLoadCredential=a/b:c\n"))
+    assert "Credential name" in analyze("verify", str(installed)).stderr
+
+
+@needs_systemd
 def test_the_unit_is_hardened(installed: Path) -> None:
     verdict = analyze("security", "--offline=yes", "--no-pager", "--threshold=30", str(installed))
     assert verdict.returncode == 0, verdict.stdout[-300:]
@@ -65,6 +78,8 @@ def test_the_unit_keeps_the_promises_of_the_supervisor() -> None:
     assert service["Restart"] == "always"
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
     assert service["ExecStart"] == f"{PROGRAM} run"
+    assert service["User"] == service["Group"] == "broadcaster"
+    assert service["Environment"] == "BROADCASTER_CONFIG=/etc/broadcaster/broadcaster.yaml"
     # Fed every third of the limit while the pulse is fresh: it must not run out in between.
     assert float(service["WatchdogSec"]) > PULSE_FRESH_S
     assert float(service["TimeoutStopSec"]) > 5
