@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 import idle_media
 from benchmarks.air import format_of
 from benchmarks.rig import SIZES, SOUND_RATE
+from broadcaster.avatars.found import find_bundled
 from broadcaster.codec.h264_decode import PictureDecoder
 from broadcaster.codec.x264 import PictureEncoder
 from broadcaster.formats import EncodeFormat, VideoPacket
 from broadcaster.idle.encode import encode_pictures
 from broadcaster.idle.loop import EncodedLoop
-from broadcaster.idle.presenter import presenter_pictures
+from broadcaster.idle.presenter import avatar_pictures
 from broadcaster.mixer.blend import Picture
 from broadcaster.mixer.mixer import IdlePcm, Mixer
 from broadcaster.playout import channel as channel_module
@@ -146,9 +147,9 @@ class Channel:
 
     def __init__(self) -> None:
         self.fmt: EncodeFormat = format_of(SIZES["720p25"])
-        video = self.fmt.video
-        atlas = idle_media.atlas(idle_media.DEFAULT, video.width, video.height)
-        fresh = presenter_pictures(atlas, self.fmt, False)
+        anna = find_bundled(idle_media.DEFAULT)
+        assert anna is not None
+        fresh = avatar_pictures(anna, self.fmt, False)
         packets, sets = encode_pictures(fresh, self.fmt)
         self._heard = overhear()
         loop = EncodedLoop("presenter", packets, sets, chord(self.fmt))

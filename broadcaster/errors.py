@@ -7,6 +7,8 @@
     ├── SourceError            an idle clip or a task cannot be played
     │   ├── MediaError         undecodable or empty media; the message is for the user
     │   └── SpeechError        a text cannot be spoken; the message is for the user
+    ├── AvatarError            an avatar cannot be used; the message is for the user
+    │   └── AvatarNotFound     no such avatar
     ├── EncodeError            a codec refused to open or produced something unusable
     ├── PushError              a destination cannot be reached or died
     ├── StoreError             the task store cannot do what was asked
@@ -40,6 +42,14 @@ class MediaError(SourceError):
 
 class SpeechError(SourceError):
     """A text that cannot be spoken, or a voice that failed."""
+
+
+class AvatarError(BroadcasterError):
+    """An avatar cannot be read or shown."""
+
+
+class AvatarNotFound(AvatarError):
+    """No avatar has this name."""
 
 
 class EncodeError(BroadcasterError):

@@ -40,6 +40,12 @@ LATE_PICTURES = Counter(
     "ticks on air whose idle picture was not decoded in time, so that the one before stood",
     ["channel"],
 )
+AVATAR_ON_AIR = Gauge(
+    "broadcaster_avatar_on_air",
+    "1 for the avatar that a channel shows",
+    ["channel", "avatar"],
+    multiprocess_mode="livemostrecent",
+)
 BATCHES = Counter(
     "broadcaster_pool_batches_total", "batches of pictures, by outcome (done, lost)", ["outcome"]
 )

@@ -21,6 +21,11 @@ def presenters() -> tuple[str, ...]:
 DEFAULT = "anna"
 
 
+def folder(name: str) -> Path:
+    """Where everything of a presenter lies."""
+    return _FOLDER / name
+
+
 def voice(name: str) -> str:
     """The voice that fits a presenter, by its name in requests; empty where none is given.
 

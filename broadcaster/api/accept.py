@@ -125,6 +125,8 @@ def _voice(view: StationView, wishes: Wishes, channel: str) -> str:
 
 def _check_avatar(view: StationView, wishes: Wishes, channel: str) -> None:
     there = view.channels[channel].presenter or "none"
+    if there != "none" and wishes.avatar:
+        there = view.avatars.of(channel).wished or there
     if wishes.avatar and wishes.avatar not in {"auto", there}:
         raise Refusal(422, f"No such avatar on this channel; there is {there}.")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from flask import Flask
 
 from broadcaster.api.access import Guard, install_guard
+from broadcaster.api.channels import channels
 from broadcaster.api.events import FEED, events
 from broadcaster.api.feed import EventFeed
 from broadcaster.api.health import health
@@ -52,11 +53,11 @@ def create_app(settings: SettingsModel | None = None) -> Flask:
     app.extensions[EXTENSION] = view
     rates = {name: channel.audio.sample_rate for name, channel in view.channels.items()}
     app.extensions[FEED] = EventFeed(
-        paths.playout_socket, view.store, rates, settings.api.event_clients
+        paths.playout_socket, view.store, view.avatars, rates, settings.api.event_clients
     )
     install_problems(app)
     install_guard(app, Guard(settings, paths, view.clock))
-    for blueprint in (health, status, tasks, events, whep, page):
+    for blueprint in (health, status, tasks, channels, events, whep, page):
         app.register_blueprint(blueprint)
     return app
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from broadcaster.api.problems import Refusal
 from broadcaster.clock import wall_time_iso, wall_time_s
 from broadcaster.errors import StoreError
-from broadcaster.store import Task, TaskState, TaskStore
+from broadcaster.store import ChannelAvatar, ChannelAvatars, Task, TaskState, TaskStore, WishState
 from broadcaster.wire import LineReader, Message, connect, encode
 
 POLL_S = 0.5
@@ -76,13 +76,21 @@ class EventFeed:
     Args:
         playout: its control socket.
         store: of the station.
+        avatars: what became of wishes for another avatar.
         sample_rates: channel to Hz.
         most: listeners at once.
     """
 
     def __init__(
-        self, playout: Path, store: TaskStore, sample_rates: Mapping[str, int], most: int
+        self,
+        playout: Path,
+        store: TaskStore,
+        avatars: ChannelAvatars,
+        sample_rates: Mapping[str, int],
+        most: int,
     ) -> None:
+        self._avatars = avatars
+        self._avatars_told: dict[str, ChannelAvatar] | None = None
         self._playout, self._store, self._most = playout, store, most
         self._rates = sample_rates
         self._boot = uuid.uuid4().hex[:8]
@@ -179,11 +187,28 @@ class EventFeed:
             latest_s = wall_time_s() - GRACE_S
             for task in self._store.ended_since(self._since_s):
                 if task.ended_s is None or task.ended_s > latest_s:
-                    return
+                    break
                 self._since_s = task.ended_s
                 if task.id not in self._ended:
                     self._ended.append(task.id)
                     self._tell(_STATES[task.state], task.channel, _from_store(task))
+            self._look_at_avatars()
+
+    def _look_at_avatars(self) -> None:
+        """Tell that another avatar is on air, or could not be."""
+        records, first = self._avatars.all(), self._avatars_told is None
+        told, self._avatars_told = self._avatars_told or {}, records
+        for name, record in records.items():
+            before = told.get(name, ChannelAvatar(name))
+            if first or name not in self._rates:
+                continue
+            if record.on_air != before.on_air:
+                end = {"avatar": record.on_air, "state": "on_air", "reason": None}
+                self._tell("avatar", name, end)
+            failed = record.state is WishState.FAILED
+            if failed and (before.number, before.state) != (record.number, record.state):
+                end = {"avatar": record.wished, "state": "failed", "reason": record.error}
+                self._tell("avatar", name, end)
 
     def _tell(self, kind: str, channel: str, values: Message) -> None:
         data = json.dumps({"event": kind, "channel": channel, "at": wall_time_iso(), **values})

@@ -10,7 +10,7 @@ from broadcaster.api.upload import JSON, MULTIPART, URLENCODED
 from broadcaster.api.wishes import LONGEST_KEY, MOST_GUIDANCE, MOST_PRIORITY
 from broadcaster.callbacks.target import LONGEST_URL
 from broadcaster.speech.text import LONGEST_TEXT
-from broadcaster.store import TaskState
+from broadcaster.store import TaskState, WishState
 
 Schema = dict[str, Any]
 
@@ -98,6 +98,29 @@ _SCHEMAS: Schema = {
             )
         }
     ),
+    "ChannelAvatar": {
+        **_object(
+            {
+                "on_air": {**_TEXT_OR_NULL, "description": "null before the first one"},
+                "wished": _TEXT,
+                "state": {"enum": [state.value for state in WishState]},
+                "error": _TEXT_OR_NULL,
+            }
+        ),
+        "type": ["object", "null"],
+        "description": "null on a channel without an avatar",
+    },
+    "Channels": _object({"channels": _list(_ref("Channel"))}),
+    "Channel": _object(
+        {
+            "name": _TEXT,
+            "width": _WHOLE,
+            "height": _WHOLE,
+            "fps": _WHOLE,
+            "avatar": _ref("ChannelAvatar"),
+        }
+    ),
+    "WishedAvatar": _object({"channel": _TEXT, "avatar": _ref("ChannelAvatar")}),
     "Tasks": _object({"tasks": _list(_ref("Task"))}),
     "Status": _object(
         {
@@ -242,7 +265,8 @@ _LISTEN: Schema = {
     "responses": {
         "200": {
             "description": "event: started, finished, interrupted, failed or cancelled; data: JSON "
-            "with task_id, channel, at, tick, played_s, reason",
+            "with task_id, channel, at, tick, played_s, reason. Or event: avatar, once another one "
+            "is on air or could not be; data: JSON with channel, at, avatar, state, reason",
             "content": {"text/event-stream": {"schema": _TEXT}},
         },
         **_problems(s422="No such channel", s503="Too many listeners; see Retry-After"),
@@ -263,6 +287,35 @@ _INTERRUPT: Schema = {
             s413="Too large",
             s422="No such channel",
             s503="No answer from the playout",
+        ),
+    },
+}
+
+
+_WISH_AVATAR: Schema = {
+    "summary": "Another avatar on a channel, without going off air",
+    "parameters": [{"name": "name", "in": "path", "required": True, "schema": _TEXT}],
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": _object(
+                    {"avatar": {**_TEXT_OR_NULL, "description": "null: that of the settings"}}
+                )
+            }
+        },
+    },
+    "responses": {
+        "202": _answer("It is on the disk and survives restarts", "WishedAvatar"),
+        **_problems(
+            s400="Not JSON",
+            s404="No such channel",
+            s408="The request stopped arriving",
+            s413="Too large",
+            s415="Not JSON",
+            s422="No such avatar, or the channel has none",
+            s503="The store is busy",
+            s507="The disk is full",
         ),
     },
 }
@@ -367,6 +420,8 @@ def _paths() -> Schema:
         },
         "/tasks/{task_id}/callbacks": {"get": _callbacks()},
         "/interrupt": {"post": _INTERRUPT},
+        "/channels": {"get": _get("The channels and their avatars", "Channels", **busy)},
+        "/channels/{name}/avatar": {"put": _WISH_AVATAR},
         "/events": {"get": _LISTEN},
         "/whep/{channel}": {"post": _WATCH},
         "/whep/{channel}/{session}": {"delete": _LEAVE},

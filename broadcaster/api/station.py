@@ -27,7 +27,7 @@ from broadcaster.paths import StatePaths
 from broadcaster.relay.stat import RelayStat, fetch_stat
 from broadcaster.settings.model import Channel, SettingsModel
 from broadcaster.speech.decode import DecodeSettings
-from broadcaster.store import Spool, TaskStore
+from broadcaster.store import ChannelAvatars, Spool, TaskStore
 from broadcaster.wire import Message, ask
 
 FRESH_S = 0.3
@@ -74,6 +74,7 @@ class StationView:
     def __init__(self, settings: SettingsModel, paths: StatePaths, clock: Clock) -> None:
         self.settings, self.paths, self.clock = settings, paths, clock
         self.store = TaskStore(paths.database, Spool(paths.spool), settings.api.queue_limit)
+        self.avatars = ChannelAvatars(paths.database)
         self.channels: Mapping[str, Channel] = {c.name: c for c in settings.channels}
         self.decoding = DecodeSettings(
             ffmpeg=settings.push.ffmpeg,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,11 +11,14 @@ from typing import Any
 from flask import Blueprint, Response
 
 from broadcaster import __version__
+from broadcaster.api.channels import avatar_json
 from broadcaster.api.readiness import judge
 from broadcaster.api.station import Air, StationView, stat_url, station_view
 from broadcaster.errors import StoreError
 from broadcaster.redaction import Redactor
+from broadcaster.store import ChannelAvatar
 from broadcaster.studio.report import read_report
+from broadcaster.wire import Message
 
 status = Blueprint("status", __name__)
 
@@ -41,13 +45,26 @@ def status_document(view: StationView, air: Air) -> dict[str, Any]:
         "reason": verdict.reason,
         "ticks": playout.get("ticks"),
         "late_ms": playout.get("late_ms"),
-        "channels": playout.get("channels", []),
+        "channels": _channels(view, playout),
         "relay": _relay(air),
         "preview": _preview(view, air),
         "tasks": _counts(view),
         "roles": view.roles(),
         "things": list(_things(view, air)),
     }
+
+
+def _channels(view: StationView, playout: Message) -> list[dict[str, Any]]:
+    """What the playout says of each, and what became of the avatar that was wished there."""
+    records: dict[str, ChannelAvatar] = {}
+    with contextlib.suppress(StoreError):
+        records = view.avatars.all()
+    told = []
+    for each in playout.get("channels", []):
+        channel = view.channels.get(str(each.get("name")))
+        avatar = avatar_json(channel, records.get(channel.name)) if channel else None
+        told.append({**each, "avatar": avatar})
+    return told
 
 
 def _relay(air: Air) -> dict[str, Any] | None:

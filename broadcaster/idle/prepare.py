@@ -1,13 +1,15 @@
 """The child that prepares a channel's idle programmes: ``python -m broadcaster.idle.prepare``.
 
-One JSON line on standard output for each programme that became ready, best last: the presenter; or
-the test card, then the clips. It runs at low priority beside a channel that is already on air with
-the slate; it may crash or be killed at any time, and air only keeps what it has.
+One JSON line on standard output for each programme that became ready, best last: the avatar; or
+the test card, then the clips; or, for ``--avatar``, just that one. It runs at low priority beside a
+channel that is already on air with the slate; it may crash or be killed at any time, and air only
+keeps what it has.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
@@ -16,20 +18,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import idle_media
+from broadcaster.avatars.carried import as_message, from_message
+from broadcaster.avatars.found import FoundAvatar, find
 from broadcaster.clock import wall_time_s
-from broadcaster.errors import BroadcasterError
+from broadcaster.errors import AvatarError, BroadcasterError, MediaError, StoreError
 from broadcaster.formats import EncodeFormat
 from broadcaster.idle.cache import LoopCache, content_hash, forget_drafts, forget_stale, loop_key
 from broadcaster.idle.clip import decode_clip, forward_ticks, loop_order, loop_sound
 from broadcaster.idle.draw import card_sound, draw_card
 from broadcaster.idle.encode import encode_pictures, encode_sound
 from broadcaster.idle.loop import EncodedLoop, load_loop, save_loop
-from broadcaster.idle.presenter import presenter_atlas, presenter_content, presenter_pictures
+from broadcaster.idle.presenter import avatar_content, avatar_pictures
 from broadcaster.paths import StatePaths
 from broadcaster.processes import die_with_parent, set_priority
 from broadcaster.settings.load import read_resolved
 from broadcaster.settings.model import Channel, IdleClip, SettingsModel
 from broadcaster.settings.platforms import load_platforms, plan_encode
+from broadcaster.store import ChannelAvatar, ChannelAvatars
 
 NICE = 10
 
@@ -53,17 +59,21 @@ class Preparation:
 
         return self.cache.get(loop_key(self._fmt, card=self._channel.name, audible=audible), make)
 
-    def presenter(self, avatar: str, still: bool = False) -> Path:
-        """A drawn presenter; ``still`` is one second without life, ready in no time."""
-        atlas = presenter_atlas(avatar, self._fmt.video)
+    def avatar(self, avatar: FoundAvatar, still: bool = False) -> Path:
+        """An avatar; ``still`` is one second without life, ready in no time.
+
+        Raises:
+            MediaError: it cannot be shown.
+        """
 
         def make(folder: Path) -> None:
-            pictures = presenter_pictures(atlas, self._fmt, still)
+            pictures = avatar_pictures(avatar, self._fmt, still)
             packets, sets = encode_pictures(pictures, self._fmt)
-            save_loop(folder, avatar, packets, sets, None)
+            save_loop(folder, avatar.name, packets, sets, None)
 
-        key = loop_key(self._fmt, presenter=presenter_content(atlas), still=still)
-        return self.cache.get(key, make)
+        content = avatar_content(avatar)
+        named = {"name": avatar.name, "engine": avatar.engine, "content": content}
+        return self.cache.get(loop_key(self._fmt, avatar=named, still=still), make)
 
     def clip(self, clip: IdleClip) -> Path:
         """One clip as a loop of its own."""
@@ -105,20 +115,21 @@ class Preparation:
         return loop.sound.pcm(0, len(loop.packets) * self._fmt.samples_per_tick)
 
 
-def announce(kind: str, folder: Path | None, error: str = "") -> None:
+def announce(
+    kind: str, folder: Path | None, error: str = "", avatar: FoundAvatar | None = None
+) -> None:
     """One line for playout."""
+    shown = None if avatar is None else as_message(avatar)
     line = {"kind": kind, "folder": str(folder) if folder else None, "error": error}
-    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.write(json.dumps({**line, "avatar": shown}) + "\n")
     sys.stdout.flush()
 
 
 def prepare_channel(settings: SettingsModel, channel: Channel, fmt: EncodeFormat) -> Preparation:
     """Prepare everything a channel's idle needs, announcing each programme as it becomes ready."""
     work = Preparation(settings, channel, fmt)
-    avatar = channel.presenter
-    if avatar and not channel.idle.clips:
-        announce("presenter", work.presenter(avatar, still=True))
-        announce("presenter", work.presenter(avatar))
+    if channel.presenter and not channel.idle.clips:
+        prepare_first_avatar(work, channel, settings.station.state_dir)
         return work
     announce("card", work.card())
     ready: list[Path] = []
@@ -132,11 +143,48 @@ def prepare_channel(settings: SettingsModel, channel: Channel, fmt: EncodeFormat
     return work
 
 
+def prepare_first_avatar(work: Preparation, channel: Channel, state_dir: Path) -> None:
+    """The avatar that was on air last; where it cannot be shown, one that can.
+
+    Raises:
+        MediaError: not even the station's own.
+    """
+    for name in dict.fromkeys((*first_avatars(channel, state_dir), idle_media.DEFAULT)):
+        try:
+            avatar = find(name, state_dir)
+            announce("avatar", work.avatar(avatar, still=True), avatar=avatar)
+            announce("avatar", work.avatar(avatar), avatar=avatar)
+        except (AvatarError, MediaError) as error:
+            announce("avatar", None, str(error))
+            failed = error
+        else:
+            return
+    raise failed
+
+
+def first_avatars(channel: Channel, state_dir: Path) -> list[str]:
+    """Whom a channel should come up with, by what the store and the settings say."""
+    database = StatePaths(state_dir).database
+    record = ChannelAvatar(channel.name)
+    with contextlib.suppress(StoreError):
+        if database.exists():
+            record = ChannelAvatars(database).of(channel.name)
+    wished = [record.on_air, record.wished] if record.wished else []
+    return [name for name in (*wished, channel.presenter) if name]
+
+
+def prepare_wished(work: Preparation, channel: Channel, avatar: FoundAvatar) -> None:
+    """One avatar that a channel is to change to; beside clips there is nothing to prepare."""
+    folder = None if channel.idle.clips else work.avatar(avatar)
+    announce("avatar", folder, avatar=avatar)
+
+
 def main() -> int:
-    """Prepare every channel named on the command line, or all."""
+    """Prepare the channel named on the command line, or one avatar for it."""
     parser = argparse.ArgumentParser(prog="broadcaster.idle.prepare")
     parser.add_argument("--settings", type=Path, required=True)
     parser.add_argument("--channel", required=True)
+    parser.add_argument("--avatar", type=lambda text: from_message(json.loads(text)))
     arguments = parser.parse_args()
     die_with_parent()
     set_priority(NICE)
@@ -145,7 +193,11 @@ def main() -> int:
     fmt = plan_encode(channel, load_platforms()).format
     forget_drafts(StatePaths(settings.station.state_dir).cache)
     try:
-        prepare_channel(settings, channel, fmt)
+        if arguments.avatar is not None:
+            work = Preparation(settings, channel, fmt)
+            prepare_wished(work, channel, arguments.avatar)
+        else:
+            prepare_channel(settings, channel, fmt)
     except (BroadcasterError, OSError) as error:
         announce("idle", None, str(error))
         return 1

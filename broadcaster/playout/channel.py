@@ -21,6 +21,7 @@ from broadcaster.idle.loop import EncodedLoop
 from broadcaster.idle.timeline import IdleTimeline
 from broadcaster.mixer.mixer import Mixer
 from broadcaster.mixer.source import TaskSource
+from broadcaster.playout.avatar_change import AvatarChange
 from broadcaster.playout.gauges import ChannelGauges
 from broadcaster.playout.idle_pictures import AHEAD_TICKS, IdlePictures
 from broadcaster.playout.sound_path import SoundPath
@@ -99,10 +100,11 @@ class ChannelAir:
         self._sound = SoundPath(fmt, ahead_ms, self._mixer, loop.sound)
         self._tasks = TaskQueue(name, self._mixer, self._gop, fmt.video.fps, self._tell)
         self._emit = emit
-        self._door = TaskDoor(name, fmt, fade_ticks, self._tasks, emit)
+        self._avatars = AvatarChange(name, emit)
+        self._door = TaskDoor(name, fmt, fade_ticks, self._tasks, emit, self._avatars.accepts)
         self._ended: deque[Event] = deque(maxlen=ENDED_REMEMBERED)
         self._commands: deque[Callable[[], None]] = deque()
-        self._next_loop: EncodedLoop | None = None
+        self._next_loop: tuple[EncodedLoop, Message | None] | None = None
         self.idle = Condition("idle", loop.title, "", time.monotonic())
         self._gauges = ChannelGauges(name)
         self._quiet = False
@@ -176,19 +178,42 @@ class ChannelAir:
         self._do(lambda: answer.append(self._tasks.withdraw(task_id)))
         return bool(answer and answer[0])
 
-    def show_idle(self, loop: EncodedLoop, now: float) -> None:
-        """Change the idle programme at the next grid tick that nobody has used yet."""
+    def show_idle(self, loop: EncodedLoop, now: float, avatar: Message | None = None) -> None:
+        """Change the idle programme at the next grid tick that nobody has used yet.
 
-        def change() -> None:
-            if loop.parameter_sets != self._live_sets and self._video.spliced:
-                log.warning(
-                    "headers of %r differ from live ones: everything is coded live", loop.title
-                )
-                self._video.spliced = False
-            self._next_loop = loop
-
+        Args:
+            loop: what to show.
+            now: monotonic seconds.
+            avatar: whom it shows, if anybody.
+        """
         self.idle = self.idle.entered(loop.title, now, "")
-        self._commands.append(change)
+        self._commands.append(lambda: self._show_next(loop, avatar))
+
+    def _show_next(self, loop: EncodedLoop, avatar: Message | None) -> None:
+        if loop.parameter_sets != self._live_sets and self._video.spliced:
+            log.warning("headers of %r differ from live ones: all is coded live", loop.title)
+            self._video.spliced = False
+        self._next_loop = loop, avatar
+
+    def wish_avatar(self, avatar: Message) -> tuple[str, bool]:
+        """See ``AvatarChange.wish``."""
+        answer: list[tuple[str, bool]] = []
+        self._do(lambda: answer.append(self._avatars.wish(avatar)))
+        return answer[0] if answer else ("", False)
+
+    def avatar_prepared(self, avatar: Message, loop: EncodedLoop | None) -> None:
+        """The loop of a wished avatar is ready."""
+        self._commands.append(lambda: self._avatars.prepared(avatar, loop))
+
+    def avatar_failed(self, avatar: Message, error: str) -> None:
+        """A wished avatar cannot be shown."""
+        self._commands.append(lambda: self._avatars.failed(avatar, error))
+
+    def show_avatar(self, avatar: Message) -> bool:
+        """Change to a prepared avatar as soon as no task is held; see ``AvatarChange.show``."""
+        answer: list[bool] = []
+        self._do(lambda: answer.append(self._avatars.show(avatar)))
+        return bool(answer and answer[0])
 
     def idle_failed(self, error: str) -> None:
         """Note why a programme could not be prepared; what is on air stays."""
@@ -237,6 +262,8 @@ class ChannelAir:
     def _full_tick(self, tick: int) -> AirTick:
         while self._commands:
             self._commands.popleft()()
+        if self._avatars.due:
+            self._change_avatar(tick)
         self._change_programme()
         if self._tasks.task_id is not None:
             self._tasks.decide(self._first_free_tick, self._pictures_ready)
@@ -256,6 +283,7 @@ class ChannelAir:
         """Nothing on air, nothing decided, nothing waiting: until the next command."""
         nothing_said = self._mixer.idle and self._mixer.schedule.last is None
         nothing_due = self._tasks.task_id is None and self._next_loop is None
+        nothing_due = nothing_due and not self._avatars.due and not self._avatars.pending
         spliced = self._video.spliced and not self._video.live
         return nothing_said and nothing_due and spliced and self._sound.cached
 
@@ -275,13 +303,31 @@ class ChannelAir:
             return  # packets with other headers must not be sent: first be live
         unused = max(self._first_free_tick + AHEAD_TICKS + 2, self._pictures.horizon + 1)
         at = next_grid(unused, self._gop)
-        self._timeline.switch(at, self._next_loop)
-        self._sound.switch(at, self._next_loop.sound)
+        loop, avatar = self._next_loop
+        self._timeline.switch(at, loop)
+        self._sound.switch(at, loop.sound)
         self._next_loop = None
+        if avatar is not None:
+            self._avatars.decided(avatar, at)
+            self._tasks.not_before = at
+
+    def _change_avatar(self, tick: int) -> None:
+        """Take the wished avatar, if nobody speaks and nobody is about to."""
+        nobody = self._tasks.task_id is None and self._mixer.idle
+        if not nobody or self._mixer.schedule.last is not None or self._next_loop is not None:
+            return
+        avatar, loop = self._avatars.take()
+        if loop is None:
+            self._avatars.decided(avatar, tick)
+        else:
+            self.idle = self.idle.entered(loop.title, time.monotonic(), "")
+            self._show_next(loop, avatar)
 
     def _account(self, tick: int) -> None:
         if self._mixer.schedule.last is not None:
             self._tasks.after(tick, self._fade_ticks)
+        if self._avatars.pending:
+            self._avatars.after(tick)
         if tick % self._gop == 0:
             self._tell_metrics(tick)
 
@@ -310,6 +356,7 @@ class ChannelAir:
             "ended": list(self._ended),
             "ticks": self.tick,
             "idle": self.idle.report(now),
+            "avatar": self._avatars.report(),
             "encoder": {
                 "name": "x264",
                 "idle_path": "spliced" if self._video.spliced else "live",

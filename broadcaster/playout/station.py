@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from broadcaster.avatars.carried import as_message, from_message
 from broadcaster.clock import MonotonicClock
 from broadcaster.codec.probe import hardware_note
 from broadcaster.codec.x264 import parameter_sets_of
@@ -90,14 +91,26 @@ class Station:
             count = len(refs) if refs is not None else int(request["count"])
             channel.announce(str(request["task_id"]), int(request["first"]), known, count)
             return {"ok": True}
-        return self._stop(channel, request)
+        return self._other(channel, request)
 
-    def _stop(self, channel: ChannelAir, request: Message) -> Message:
+    def _other(self, channel: ChannelAir, request: Message) -> Message:
         if request["op"] == "interrupt":
             return {"ok": True, "task_id": channel.interrupt(request.get("task_id"))}
         if request["op"] == "withdraw":
             return {"ok": channel.withdraw(str(request["task_id"]))}
+        if request["op"] == "avatar":
+            return self._wish_avatar(channel, request["avatar"])
+        if request["op"] == "show_avatar":
+            return {"ok": channel.show_avatar(request["avatar"])}
         return {"ok": False, "error": f"unknown op {request['op']!r}"}
+
+    def _wish_avatar(self, channel: ChannelAir, avatar: Message) -> Message:
+        """How far a channel's next avatar is; the first time it is asked for it is prepared."""
+        known = as_message(from_message(avatar))
+        state, fresh = channel.wish_avatar(known)
+        if fresh:
+            self._preparer.wish(channel, known)
+        return {"ok": bool(state), "state": state}
 
     def _play(self, channel: ChannelAir, request: Message) -> Message:
         order = PlayOrder(
@@ -107,6 +120,7 @@ class Station:
             int(request.get("from_sample", 0)),
             int(request.get("lead_ticks", 0)),
             int(request.get("preroll_ticks", 0)),
+            str(request.get("avatar", "")),
         )
         try:
             ring = self._ring(request["ring"]) if request.get("ring") else None

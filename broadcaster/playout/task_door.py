@@ -7,7 +7,7 @@ idle loop is at that tick.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,8 @@ class PlayOrder:
 
     ``pcm`` is raw s16le stereo at the channel's rate, ``samples`` its length per channel,
     ``from_sample`` where to begin. Of rendered pictures the first is expected ``lead_ticks`` from
-    now on, and ``preroll_ticks`` of them must be there for the task to begin.
+    now on, and ``preroll_ticks`` of them must be there for the task to begin; ``avatar`` is the
+    label of whom they show.
     """
 
     task_id: str
@@ -37,6 +38,7 @@ class PlayOrder:
     from_sample: int = 0
     lead_ticks: int = 0
     preroll_ticks: int = 0
+    avatar: str = ""
 
 
 class TaskDoor:
@@ -48,11 +50,19 @@ class TaskDoor:
         fade_ticks: pictures that a task needs beyond its sound.
         tasks: where tasks go.
         emit: takes events; must not block.
+        accepts: whether a task fits to the idle, by the label of its avatar.
     """
 
     def __init__(
-        self, channel: str, fmt: EncodeFormat, fade_ticks: int, tasks: TaskQueue, emit: Emit
+        self,
+        channel: str,
+        fmt: EncodeFormat,
+        fade_ticks: int,
+        tasks: TaskQueue,
+        emit: Emit,
+        accepts: Callable[[str], bool],
     ) -> None:
+        self._accepts = accepts
         self._channel, self._fmt, self._fade_ticks = channel, fmt, fade_ticks
         self._tasks, self._emit = tasks, emit
 
@@ -67,7 +77,7 @@ class TaskDoor:
         held = self._tasks.source(order.task_id)
         if held is not None:
             return self._go_on(held, ring, first_free_tick)
-        if self._tasks.full:
+        if self._tasks.full or not self._accepts(order.avatar):
             return {"ok": False, "error": "busy"}
         rendered = None
         if ring is not None:

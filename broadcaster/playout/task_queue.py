@@ -67,6 +67,8 @@ class TaskQueue:
     def __init__(self, channel: str, mixer: Mixer, gop_ticks: int, fps: int, emit: Emit) -> None:
         self._channel, self._mixer, self._emit = channel, mixer, emit
         self._gop_ticks, self._fps = gop_ticks, fps
+        self.not_before = 0
+        """No task begins before this tick: idle changes to another avatar there."""
         self._held: list[_Held] = []
         self._leaving: list[TaskSource] = []
 
@@ -121,7 +123,7 @@ class TaskQueue:
                 behind = before.reserved + before.source.length_ticks
             if behind >= from_tick:
                 return behind
-        return live_start(from_tick, self._gop_ticks)
+        return live_start(max(from_tick, self.not_before), self._gop_ticks)
 
     def _ends_early(self, held: _Held) -> None:
         """What was to begin behind it need not wait for that any more."""
@@ -213,10 +215,11 @@ class TaskQueue:
             return
         last = self._mixer.schedule.last
         follows = last is not None and last.end >= first_free_tick
-        early_ticks = held.reserved - first_free_tick if before is None else 0
+        reserved = max(held.reserved, self.not_before)
+        early_ticks = reserved - first_free_tick if before is None else 0
         if early_ticks > 0 and not follows:
             if early_ticks <= WARM_UP_TICKS:
-                pictures_ready(held.reserved)
+                pictures_ready(reserved)
             return
         start = first_free_tick
         if last is None or last.end != start:

@@ -10,14 +10,17 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from broadcaster.errors import ConfigError, RenderError
+from broadcaster.avatars.found import find
+from broadcaster.errors import RenderError
 from broadcaster.formats import VideoFormat
-from broadcaster.idle.presenter import presenter_at, presenter_atlas
+from broadcaster.idle.presenter import avatar_at
 from broadcaster.mixer.blend import Picture
 from broadcaster.settings.model import Channel
 from broadcaster.settings.model import Pool as PoolSettings
+from broadcaster.studio.backdrop import avatar_ref
 from gpu_pool.contracts import AvatarRef, EngineSpec, PictureFormat, PoolError
 from gpu_pool.devices import find_devices
 from gpu_pool.pool import Pool
@@ -44,21 +47,21 @@ class Cast:
     idle: Callable[[int], Picture]
 
 
-def find_cast(channel: Channel, video: VideoFormat, engine: EngineSpec) -> Cast:
-    """The avatar of a channel at a film's size, drawn by this engine.
+def find_cast(
+    channel: Channel, video: VideoFormat, engine: EngineSpec | None, state_dir: Path
+) -> Cast:
+    """The avatar of a channel at a film's size, drawn by this engine or (None) by its own.
 
     Raises:
-        ConfigError: nobody is called so.
+        AvatarNotFound: nobody is called so.
+        MediaError: the avatar cannot be read.
     """
-    name = channel.avatar
-    try:
-        atlas = presenter_atlas(name, video)
-    except KeyError as error:
-        raise ConfigError(str(error.args[0])) from error
+    found = find(channel.avatar, state_dir)
     picture = PictureFormat(video.width, video.height, video.fps)
-    called = f"{name}-{video.width}x{video.height}-{video.fps}"
-    avatar = AvatarRef(called, str(atlas), picture, engine=engine)
-    return Cast(avatar, presenter_at(atlas, video))
+    avatar = avatar_ref(found, picture)
+    if engine is not None:
+        avatar = replace(avatar, engine=engine)
+    return Cast(avatar, avatar_at(found, video))
 
 
 @contextlib.contextmanager

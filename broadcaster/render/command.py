@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     parser.add_argument("--voice", help="who speaks the text (default: speech.voice)")
     parser.add_argument("--avatar", help="who is seen (default: the first channel's)")
-    parser.add_argument("--engine", help="what draws the pictures (default: presenter)")
+    parser.add_argument("--engine", help="what draws the pictures (default: the avatar's own)")
     parser.add_argument("--size", metavar="WxH", help="pixels (default: the first channel's)")
     parser.add_argument("--fps", type=int, help="pictures per second: 25 or 30")
     parser.add_argument("--rate", type=int, metavar="HZ", help="sound: 44100 or 48000")

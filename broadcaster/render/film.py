@@ -27,8 +27,7 @@ from broadcaster.settings.model import SettingsModel
 from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.speech.speaking import Speaker
 from broadcaster.studio.performance import Part
-from broadcaster.studio.preparation import Preparation, prepare
-from broadcaster.studio.studio import decode_settings
+from broadcaster.studio.preparation import Preparation, decode_settings, prepare
 from gpu_pool.pool import Pool
 from gpu_pool.ring import Ring
 
@@ -81,7 +80,7 @@ def render(
         RenderError: the sound cannot be prepared, the pictures rendered, or the file written.
         EncodeError: an encoder failed, or the disk is full.
     """
-    cast = find_cast(order.channel, order.fmt.video, order.engine)
+    cast = find_cast(order.channel, order.fmt.video, order.engine, settings.station.state_dir)
     with contextlib.ExitStack() as stack:
         draft = stack.enter_context(draft_of(order.out, order.force))
         folder = stack.enter_context(scratch_folder())

@@ -21,11 +21,9 @@ from broadcaster.settings.platforms import load_platforms, plan_encode
 from broadcaster.speech.decode import probe_upload
 from broadcaster.speech.speaking import check_voice
 from broadcaster.speech.text import read_text
-from broadcaster.studio.studio import decode_settings
+from broadcaster.studio.preparation import decode_settings
 from gpu_pool.contracts import EngineSpec
 from gpu_pool.engines.registry import ENGINES
-
-DEFAULT_ENGINE = "presenter"
 
 LONGEST_ROLL_S = 60.0
 """More idle than that around a speech is a slip of the finger."""
@@ -58,7 +56,7 @@ class RenderOrder:
     Attributes:
         channel: the one that the film is like: its avatar is named, its values are the film's.
         fmt: of the film.
-        engine: what the workers run.
+        engine: what the workers run; None leaves it to the avatar.
         audio: the sound file; None where ``text`` is spoken by ``voice``.
         text: what is spoken.
         voice: who speaks it.
@@ -72,7 +70,7 @@ class RenderOrder:
 
     channel: Channel
     fmt: EncodeFormat
-    engine: EngineSpec
+    engine: EngineSpec | None
     audio: Path | None
     text: str
     voice: str
@@ -95,7 +93,7 @@ def read_order(asked: Asked, settings: SettingsModel) -> RenderOrder:
     fmt = plan_encode(channel, load_platforms()).format
     fade_ticks = round(settings.playout.fade_ms * fmt.video.fps / 1000)
     check_place(asked.out, asked.force)
-    engine = _engine(asked.engine or DEFAULT_ENGINE)
+    engine = _engine(asked.engine) if asked.engine else None
     voice = asked.voice or settings.speech.voice
     check_voice(voice)
     if asked.text is not None:

@@ -6,8 +6,19 @@ block a tick: the playout does not know it.
 
 from __future__ import annotations
 
+from broadcaster.store.channel_avatars import ChannelAvatar, ChannelAvatars, WishState
 from broadcaster.store.spool import Incoming, Spool
 from broadcaster.store.task import ENDED_STATES, Task, TaskState
 from broadcaster.store.tasks import TaskStore
 
-__all__ = ["ENDED_STATES", "Incoming", "Spool", "Task", "TaskState", "TaskStore"]
+__all__ = [
+    "ENDED_STATES",
+    "ChannelAvatar",
+    "ChannelAvatars",
+    "Incoming",
+    "Spool",
+    "Task",
+    "TaskState",
+    "TaskStore",
+    "WishState",
+]

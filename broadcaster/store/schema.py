@@ -99,7 +99,19 @@ END;
 """  # noqa: S608 - built from our own constant
 """Callbacks arise in the transaction of the task's change, whoever makes it."""
 
-_MIGRATIONS = (_VERSION_1, _VERSION_2, _CALLBACKS)
+_CHANNEL_AVATARS = """
+CREATE TABLE channel_avatars (
+    channel TEXT PRIMARY KEY,
+    wished TEXT NOT NULL DEFAULT '',
+    number INTEGER NOT NULL DEFAULT 0,
+    on_air TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL DEFAULT 'preparing' CHECK (state IN ('same', 'preparing', 'failed')),
+    error TEXT NOT NULL DEFAULT '',
+    changed_s REAL NOT NULL
+) STRICT;
+"""
+
+_MIGRATIONS = (_VERSION_1, _VERSION_2, _CALLBACKS, _CHANNEL_AVATARS)
 """One script per version; ``user_version`` counts how many have run."""
 
 _NO_SPACE = frozenset(

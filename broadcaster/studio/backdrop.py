@@ -7,11 +7,13 @@ shared memory is free.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import idle_media
+from broadcaster.avatars.carried import label
+from broadcaster.avatars.found import FoundAvatar
 from broadcaster.settings.model import SettingsModel
-from gpu_pool.contracts import AvatarRef, PictureFormat
+from gpu_pool.contracts import AvatarRef, EngineSpec, PictureFormat
 from gpu_pool.ring import MEMORY
 
 RING_S = 6.0
@@ -26,22 +28,27 @@ MEMORY_SHARE = 0.6
 class Backdrop:
     """Who speaks on a channel, and in which format."""
 
+    shown: FoundAvatar
     avatar: AvatarRef
     sample_rate: int
 
 
-def backdrops(settings: SettingsModel) -> dict[str, Backdrop]:
-    """The channels that have a presenter."""
+def backdrops(settings: SettingsModel, cast: Mapping[str, FoundAvatar]) -> dict[str, Backdrop]:
+    """The channels that have a presenter, and who it is."""
     found = {}
     for channel in settings.channels:
-        if channel.presenter:
+        shown = cast.get(channel.name)
+        if shown is not None:
             video = channel.video
-            atlas = idle_media.atlas(channel.presenter, video.width, video.height)
-            picture = PictureFormat(video.width, video.height, video.fps)
-            name = f"{channel.presenter}-{video.width}x{video.height}-{video.fps}"
-            avatar = AvatarRef(name, str(atlas), picture)
-            found[channel.name] = Backdrop(avatar, channel.audio.sample_rate)
+            avatar = avatar_ref(shown, PictureFormat(video.width, video.height, video.fps))
+            found[channel.name] = Backdrop(shown, avatar, channel.audio.sample_rate)
     return found
+
+
+def avatar_ref(avatar: FoundAvatar, picture: PictureFormat) -> AvatarRef:
+    """An avatar in a channel's format, as the pool knows it."""
+    name = f"{label(avatar)}-{picture.width}x{picture.height}-{picture.fps}"
+    return AvatarRef(name, str(avatar.source), picture, engine=EngineSpec(avatar.engine))
 
 
 def ring_slots(channels: dict[str, Backdrop], most_mb: int) -> tuple[int, int]:

@@ -36,6 +36,9 @@ class Event:
     """Pictures that the playout needs no more: slot and generation."""
     ring: str = ""
     """The ring that they are in."""
+    avatar: Message | None = None
+    """Of which avatar ``state`` tells how far it is."""
+    state: str = ""
 
 
 def parse_event(message: Message) -> Event | None:
@@ -52,6 +55,8 @@ def parse_event(message: Message) -> Event | None:
         index=int(message.get("index") or 0),
         refs=tuple((int(slot), int(age)) for slot, age in message.get("refs") or ()),
         ring=str(message.get("ring") or ""),
+        avatar=message.get("avatar"),
+        state=str(message.get("state") or ""),
     )
 
 

@@ -11,13 +11,14 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
+from broadcaster.avatars.carried import label
+from broadcaster.avatars.found import FoundAvatar
 from broadcaster.condition import Condition
 from broadcaster.settings.model import SettingsModel
 from broadcaster.studio.appointment import Appointment
@@ -25,10 +26,12 @@ from broadcaster.studio.backdrop import backdrops, ring_slots
 from broadcaster.studio.performance import Part, Performance
 from broadcaster.studio.pool_gauges import PoolGauges
 from broadcaster.studio.tempo import Tempo
+from broadcaster.studio.wardrobe import Wardrobe
 from broadcaster.wire import Message
 from gpu_pool.contracts import (
     SERVING,
     SOUND_RATE_HZ,
+    AvatarState,
     BatchDone,
     EngineSpec,
     PictureRef,
@@ -69,7 +72,8 @@ class Stage:
         settings: of this run.
         announce: to the playout.
         now: monotonic seconds.
-        engine: what the workers run.
+        cast: who is on which channel; the others have no presenter.
+        engine: in place of those of the avatars, for tests and drills.
         limits: the times that workers are judged by.
     """
 
@@ -78,12 +82,14 @@ class Stage:
         settings: SettingsModel,
         announce: Announce,
         now: Callable[[], float],
+        cast: Mapping[str, FoundAvatar],
         engine: EngineSpec | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._announce, self._now = announce, now
-        self._channels = backdrops(settings)
+        self._channels = backdrops(settings, cast)
+        self.wardrobe = Wardrobe(self._channels, self._avatars_in_tasks, engine)
         self._performances: dict[str, Performance] = {}
         self._shown: dict[PictureRef, Performance] = {}
         """Pictures that the playout has, and what they belong to."""
@@ -99,25 +105,25 @@ class Stage:
         self._begun = now()
         self._without = False
         if self._channels:
-            self._open(settings, engine or EngineSpec("presenter"))
+            self._open(settings)
 
-    def _open(self, settings: SettingsModel, engine: EngineSpec) -> None:
+    def _open(self, settings: SettingsModel) -> None:
         slots, slot_bytes = ring_slots(self._channels, settings.pool.ring_mb)
-        avatars = {b.avatar.name: replace(b.avatar, engine=engine) for b in self._channels.values()}
         wanted = settings.pool.devices
         try:
             devices = find_devices(wanted if wanted == "auto" else list(wanted), os.environ)
             self._ring = Ring(slots, slot_bytes)
+            first = self.wardrobe.first()
             self._pool = Pool(
-                list(avatars.values()),
-                devices,
-                self._ring,
-                on_results=self._ring_bell,
-                limits=self._limits,
+                first, devices, self._ring, on_results=self._ring_bell, limits=self._limits
             )
+            self.wardrobe.serve(self._pool)
         except (PoolError, ValueError, OSError) as error:
             self.last_error = f"nothing is rendered: {error}"
             _log.error(self.last_error)
+
+    def _avatars_in_tasks(self) -> set[str]:
+        return {each.part.avatar for each in self._performances.values()}
 
     def _ring_bell(self) -> None:
         with contextlib.suppress(OSError):
@@ -137,6 +143,8 @@ class Stage:
         needs = self._pool.needs(avatar)
         if any(slot.state in SERVING and avatar in slot.avatars for slot in report.slots):
             return Readiness.READY
+        if self._pool.standing(avatar).state is AvatarState.FAILED and needs is None:
+            return Readiness.NEVER
         waited = self._now() - self._begun > START_WITHIN_S
         coming = any(s.state is not SlotState.PARKED for s in report.slots)
         return Readiness.WAIT if coming and (needs is not None or not waited) else Readiness.NEVER
@@ -153,7 +161,8 @@ class Stage:
         window = max(batch, int(self._window(channel) * NEXT_SHARE) // batch * batch)
         preroll = self._tempo.preroll(pictures, fps, self._pool.report().fps_of(avatar), window)
         lead_ticks = self._tempo.lead_ticks(fps)
-        return {"ring": str(self._ring.path), "lead_ticks": lead_ticks, "preroll_ticks": preroll}
+        order: Message = {"ring": str(self._ring.path), "avatar": label(backdrop.shown)}
+        return order | {"lead_ticks": lead_ticks, "preroll_ticks": preroll}
 
     def holds(self, task_id: str) -> bool:
         """Whether a task is being rendered, or was, and is not over."""
@@ -230,6 +239,7 @@ class Stage:
         self._tempo.end(task_id)
         self._pool.drop(performance.part.channel, task_id)
         self._pool.release(performance.close())
+        self.wardrobe.tidy()
 
     def playout_lost(self) -> None:
         """Nobody shows anything any more."""

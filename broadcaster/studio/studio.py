@@ -19,15 +19,22 @@ from broadcaster.formats import TASK_ENDINGS
 from broadcaster.metrics import FIRST_FRAME_MS
 from broadcaster.paths import StatePaths
 from broadcaster.settings.model import SettingsModel
-from broadcaster.speech.decode import DecodeSettings
 from broadcaster.speech.sound_files import SoundFiles
-from broadcaster.store import ENDED_STATES, Spool, Task, TaskState, TaskStore
+from broadcaster.store import (
+    ENDED_STATES,
+    ChannelAvatars,
+    Spool,
+    Task,
+    TaskState,
+    TaskStore,
+)
 from broadcaster.studio.books import Books
+from broadcaster.studio.casting import Casting, first_cast
 from broadcaster.studio.desk import Desk
 from broadcaster.studio.doorbell import Doorbell
 from broadcaster.studio.lane import Held, Step
 from broadcaster.studio.playout_link import Event, PlayoutLink
-from broadcaster.studio.preparation import Preparation, Prepared, Preparer
+from broadcaster.studio.preparation import Preparation, Prepared, Preparer, decode_settings
 from broadcaster.studio.report import Report
 from broadcaster.studio.stage import Readiness, Stage
 from broadcaster.wire import Message
@@ -54,7 +61,9 @@ class Studio:
     def __init__(self, settings: SettingsModel, paths: StatePaths, clock: Clock) -> None:
         self._clock = clock
         # First: its workers load while the rest is opened, and the task on air waits for them.
-        self._stage = Stage(settings, self._announce, clock.now)
+        avatars = ChannelAvatars(paths.database)
+        cast = first_cast(settings, avatars)
+        self._stage = Stage(settings, self._ask_playout, clock.now, cast)
         self._rates = {c.name: c.audio.sample_rate for c in settings.channels}
         self._fps = {c.name: c.video.fps for c in settings.channels}
         self._history_s = settings.api.history_hours * 3600
@@ -65,6 +74,9 @@ class Studio:
         self._preparer = Preparer(decode_settings(settings))
         self._report = Report(paths.run)
         self._desk = Desk(tuple(self._rates), self._books, self._link, clock)
+        self._casting = Casting(
+            settings, cast, avatars, self._stage.wardrobe, self._ask_playout, clock.now
+        )
         self._plain: set[str] = set()
         """Tasks that the playout says without pictures."""
         self._watched: socket.socket | None = None
@@ -99,11 +111,13 @@ class Studio:
             self._on_prepared(prepared)
         self._books.settle()
         self._stage.bring_forward()
+        self._casting.bring_forward()
         with contextlib.suppress(StoreError):
             self._advance()
         self._keep_house()
         conditions = self._desk.refresh_conditions()
-        self._report.write((*conditions, *self._stage.conditions()))
+        avatars = self._casting.conditions()
+        self._report.write((*conditions, *avatars, *self._stage.conditions()))
 
     def close(self) -> None:
         """Release everything; running preparations end with the process."""
@@ -136,6 +150,8 @@ class Studio:
             self._lose_playout(str(error))
 
     def _on_event(self, event: Event) -> None:
+        if event.kind == "avatar":
+            self._casting.on_event(event)
         if event.refs:
             self._stage.on_released(event.refs, event.ring)
         if event.tick is not None:
@@ -157,8 +173,8 @@ class Studio:
         self._stage.end(task_id)
         self._plain.discard(task_id)
 
-    def _announce(self, message: Message) -> Message | None:
-        """Pictures for the playout; one that does not answer is lost, and asked for all anew."""
+    def _ask_playout(self, message: Message) -> Message | None:
+        """Tell or ask the playout; one that does not answer is lost, and told all anew."""
         if not self._link.connected:
             return None
         try:
@@ -174,6 +190,7 @@ class Studio:
         for channel in status.get("channels", []):
             if channel.get("name") in self._desk.lanes:
                 self._desk.reconcile(channel)
+        self._casting.on_connected(status)
 
     def _lose_playout(self, why: str) -> None:
         if self._link.connected:
@@ -198,6 +215,7 @@ class Studio:
         for later in due:
             self._preparer.start(later.work)
         self._drop_cancelled()
+        self._casting.look()
         for name in self._desk.lanes:
             self._take(name)
             if self._link.connected:
@@ -309,7 +327,7 @@ class Studio:
 
     def _play(self, name: str, held: Held) -> bool:
         pictures = self._stage.readiness(name)
-        if pictures is Readiness.WAIT:
+        if pictures is Readiness.WAIT or not self._casting.may_send(name):
             return False
         spool = self._books.store.spool
         order: Message = {
@@ -361,14 +379,3 @@ class Studio:
         with contextlib.suppress(StoreError):
             self._books.store.clear_ended()
             self._books.store.forget_ended(self._history_s)
-
-
-def decode_settings(settings: SettingsModel) -> DecodeSettings:
-    """The limits of the decoding child, from the station's settings."""
-    return DecodeSettings(
-        ffmpeg=settings.push.ffmpeg,
-        memory_mb=settings.speech.decode_memory_mb,
-        timeout_s=settings.speech.decode_timeout_s,
-        max_sound_s=settings.api.max_sound_s,
-        loudness_lufs=settings.speech.loudness_lufs if settings.speech.normalise else None,
-    )

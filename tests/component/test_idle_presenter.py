@@ -16,7 +16,7 @@ from tests.component.test_idle_prepare_child import finish, start_child
 
 def test_the_presenter_is_the_idle_of_a_channel_without_clips(tmp_path: Path) -> None:
     code, told = finish(start_child(tmp_path, settings_for(tmp_path, avatar="auto")))
-    assert (code, [line["kind"] for line in told]) == (0, ["presenter", "presenter"])
+    assert (code, [line["kind"] for line in told]) == (0, ["avatar", "avatar"])
     at = bench(tmp_path, avatar="auto")
     still, loop = (load_loop(Path(line["folder"]), at.fmt) for line in told)
     assert len(still.packets) == at.fmt.gop_ticks, "on air at once, then alive"

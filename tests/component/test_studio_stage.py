@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from broadcaster.avatars.found import find
 from broadcaster.settings.model import Channel, Pool, SettingsModel, Video
 from broadcaster.studio.appointment import AGAIN_WITHIN_S, MARGIN_TICKS
 from broadcaster.studio.backdrop import RING_S
@@ -22,6 +23,7 @@ from gpu_pool.contracts import EngineSpec, PictureFormat, PictureRef
 from gpu_pool.engines.simulated import read_stamp, task_number
 from gpu_pool.ring import RingReader
 
+ANNA = find("anna", Path())
 FPS = 25
 VIDEO = Video(width=192, height=112, fps=FPS)
 FORMAT = PictureFormat(192, 112, FPS)
@@ -48,7 +50,7 @@ class Air:
         self.reserved: list[int] = []
         """Leads that another tick was asked for with."""
         self.begun = False
-        self.stage = Stage(settings, self.take, self.now, spec)
+        self.stage = Stage(settings, self.take, self.now, {"main": ANNA}, spec)
         self.sound = folder / "sound.f32"
         RAMP.tofile(self.sound)
         self.stamps: dict[int, Any] = {}
@@ -79,7 +81,7 @@ class Air:
     def order(self, task: str, tick: int = 1000, index: int = 0, from_sample: int = 0) -> None:
         samples = SPOKEN * RATE // FPS - from_sample
         asked = self.stage.order("main", samples)
-        assert set(asked) == {"ring", "lead_ticks", "preroll_ticks"}
+        assert set(asked) == {"ring", "avatar", "lead_ticks", "preroll_ticks"}
         self.reader = RingReader(Path(asked["ring"]))
         spoken = SPOKEN - from_sample * FPS // RATE
         answer = {"tick": tick, "index": index, "from_sample": from_sample}
@@ -322,7 +324,7 @@ def test_when_every_worker_is_parked_sound_goes_on_without_pictures(tmp_path: Pa
 
 def test_a_channel_without_a_presenter_never_has_pictures(tmp_path: Path) -> None:
     settings = SettingsModel(channels=(Channel(video=VIDEO, avatar="none"),))
-    stage = Stage(settings, lambda _: None, time.monotonic)
+    stage = Stage(settings, lambda _: None, time.monotonic, {})
     assert stage.readiness("main") is Readiness.NEVER
     assert stage.report() is None
     stage.close()
@@ -332,7 +334,11 @@ def test_workers_that_cannot_load_leave_tasks_to_the_idle_picture(tmp_path: Path
     settings = SettingsModel(channels=(Channel(video=VIDEO),), pool=Pool(devices=("cpu",)))
     fault = {"fault": "exit", "picture": -1}
     stage = Stage(
-        settings, lambda _: None, time.monotonic, EngineSpec("simulated", {"faults": [fault]})
+        settings,
+        lambda _: None,
+        time.monotonic,
+        {"main": ANNA},
+        EngineSpec("simulated", {"faults": [fault]}),
     )
     try:
         deadline = time.monotonic() + 60

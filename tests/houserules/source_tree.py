@@ -66,7 +66,7 @@ LAYERS: Mapping[str, int] = {
     **dict.fromkeys(("mixer", "timeline", "backoff"), LOGIC),
     **dict.fromkeys(
         (
-            "playout", "studio", "speech", "push", "store", "relay", "idle", "codec",
+            "playout", "studio", "speech", "push", "store", "relay", "idle", "codec", "avatars",
             "wire", "heartbeat", "metrics", "logs", "processes", "notify", "clock",
             "access", "callbacks",
         ),

@@ -1,0 +1,4 @@
+"""Avatars: where they are and who draws them.
+
+Beside the signal path: nothing on air waits for it.
+"""
