@@ -13,12 +13,15 @@ from pathlib import Path
 
 from broadcaster import __version__
 from broadcaster.access import command as access
+from broadcaster.avatars import command as avatar
 from broadcaster.callbacks import command as callbacks
 from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.presenter import command as presenter
 from broadcaster.render import command as render
 
 EXIT_CHECK_FAILED = 1
+EXIT_REFUSED = 1
+EXIT_INTERRUPTED = 130
 EXIT_CANNOT_START = 2
 """The settings cannot be used or a port is taken; argparse uses 2 for bad arguments as well."""
 
@@ -26,17 +29,16 @@ EXIT_CANNOT_START = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     arguments = _parser().parse_args(argv)
-    if arguments.command == "check":
-        return _check(arguments.config, arguments.json)
-    if arguments.command == "presenter":
-        return _presenter(arguments)
-    if arguments.command == "token":
-        return _obey(lambda: access.run(arguments, _say, _complain))
-    if arguments.command == "callbacks":
-        return _obey(lambda: callbacks.run(arguments, _say))
-    if arguments.command == "render":
-        return render.run(arguments, _say, _complain)
-    return _run(arguments.config)
+    commands: dict[str, Callable[[], int]] = {
+        "run": lambda: _run(arguments.config),
+        "check": lambda: _check(arguments.config, arguments.json),
+        "presenter": lambda: _presenter(arguments),
+        "token": lambda: _obey(lambda: access.run(arguments, _say, _complain)),
+        "callbacks": lambda: _obey(lambda: callbacks.run(arguments, _say)),
+        "render": lambda: render.run(arguments, _say, _complain),
+        "avatar": lambda: _avatar(arguments),
+    }
+    return commands[arguments.command]()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("callbacks", help="the key that callbacks are signed with")
     )
     render.add_arguments(commands.add_parser("render", help="make a film of a speech, off air"))
+    avatar.add_arguments(
+        commands.add_parser("avatar", help="make avatars of pictures and clips, list, remove them")
+    )
     return parser
 
 
@@ -91,6 +96,22 @@ def _obey(command: Callable[[], None]) -> int:
     except ConfigError as error:
         _complain(str(error))
         return EXIT_CANNOT_START
+    return 0
+
+
+def _avatar(arguments: argparse.Namespace) -> int:
+    try:
+        avatar.run(arguments, _say)
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            _complain(line)
+        return EXIT_CANNOT_START
+    except (BroadcasterError, OSError) as error:
+        _complain(str(error))
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was kept")
+        return EXIT_INTERRUPTED
     return 0
 
 

@@ -7,8 +7,9 @@
     ├── SourceError            an idle clip or a task cannot be played
     │   ├── MediaError         undecodable or empty media; the message is for the user
     │   └── SpeechError        a text cannot be spoken; the message is for the user
-    ├── AvatarError            an avatar cannot be used; the message is for the user
-    │   └── AvatarNotFound     no such avatar
+    ├── AvatarError            an avatar cannot be made or used; the message is for the user
+    │   ├── AvatarNotFound     no such avatar
+    │   └── AvatarConflict     its name is taken, or it is in use
     ├── EncodeError            a codec refused to open or produced something unusable
     ├── PushError              a destination cannot be reached or died
     ├── StoreError             the task store cannot do what was asked
@@ -45,11 +46,15 @@ class SpeechError(SourceError):
 
 
 class AvatarError(BroadcasterError):
-    """An avatar cannot be read or shown."""
+    """An avatar cannot be made, read, changed or removed."""
 
 
 class AvatarNotFound(AvatarError):
     """No avatar has this name."""
+
+
+class AvatarConflict(AvatarError):
+    """The name is taken, or the avatar is in use."""
 
 
 class EncodeError(BroadcasterError):

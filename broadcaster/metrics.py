@@ -135,6 +135,7 @@ DISK_SIZE = Gauge(
     multiprocess_mode="livemostrecent",
 )
 TASKS = Counter("broadcaster_tasks_total", "tasks that ended", ["channel", "outcome"])
+AVATARS = Counter("broadcaster_avatars_total", "avatars made of uploads, or failed", ["outcome"])
 TASKS_QUEUED = Gauge(
     "broadcaster_tasks_queued", "tasks waiting", ["channel"], multiprocess_mode="livemostrecent"
 )

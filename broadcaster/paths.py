@@ -28,6 +28,11 @@ class StatePaths:
         return self.root / "spool"
 
     @property
+    def avatars(self) -> Path:
+        """The shelf of avatars made here, and what is being made."""
+        return self.root / "avatars"
+
+    @property
     def database(self) -> Path:
         """The task store (SQLite, WAL)."""
         return self.root / "store.sqlite3"
@@ -98,5 +103,7 @@ class StatePaths:
 
     def make(self) -> None:
         """Create the folders, private to the user."""
-        for folder in (self.root, self.run, self.cache, self.spool, self.metrics, self.relay):
+        for folder in (
+            self.root, self.run, self.cache, self.spool, self.avatars, self.metrics, self.relay
+        ):  # fmt: skip
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

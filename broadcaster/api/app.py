@@ -9,6 +9,9 @@ from pathlib import Path
 from flask import Flask
 
 from broadcaster.api.access import Guard, install_guard
+from broadcaster.api.avatar_room import EXTENSION as AVATARS
+from broadcaster.api.avatar_room import AvatarRoom
+from broadcaster.api.avatars import avatars
 from broadcaster.api.channels import channels
 from broadcaster.api.events import FEED, events
 from broadcaster.api.feed import EventFeed
@@ -51,13 +54,19 @@ def create_app(settings: SettingsModel | None = None) -> Flask:
     app.request_class = SpoolingRequest
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_upload_mb * 2**20 + FORM_OVERHEAD_BYTES
     app.extensions[EXTENSION] = view
+    app.extensions[AVATARS] = room = AvatarRoom(settings, paths)
     rates = {name: channel.audio.sample_rate for name, channel in view.channels.items()}
     app.extensions[FEED] = EventFeed(
-        paths.playout_socket, view.store, view.avatars, rates, settings.api.event_clients
+        paths.playout_socket,
+        view.store,
+        view.avatars,
+        rates,
+        settings.api.event_clients,
+        room.journal,
     )
     install_problems(app)
     install_guard(app, Guard(settings, paths, view.clock))
-    for blueprint in (health, status, tasks, channels, events, whep, page):
+    for blueprint in (health, status, tasks, avatars, channels, events, whep, page):
         app.register_blueprint(blueprint)
     return app
 

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from broadcaster.api.problems import Refusal
 from broadcaster.api.station import StationView, station_view
 from broadcaster.api.upload import JSON, arriving, json_object
-from broadcaster.avatars.found import find
+from broadcaster.avatars.shelf import find
 from broadcaster.errors import AvatarError
 from broadcaster.settings.model import Channel
 from broadcaster.store import ChannelAvatar

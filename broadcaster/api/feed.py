@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import queue
 import socket
 import threading
@@ -22,6 +23,7 @@ from broadcaster.api.problems import Refusal
 from broadcaster.clock import wall_time_iso, wall_time_s
 from broadcaster.errors import StoreError
 from broadcaster.store import ChannelAvatar, ChannelAvatars, Task, TaskState, TaskStore, WishState
+from broadcaster.store.avatars import AvatarJournal, AvatarState
 from broadcaster.wire import LineReader, Message, connect, encode
 
 POLL_S = 0.5
@@ -53,7 +55,10 @@ _STATES: Mapping[TaskState, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event as it is sent; ``number`` counts from the start of this process."""
+    """One event as it is sent; ``number`` counts from the start of this process.
+
+    ``channel`` is empty for what concerns the whole station.
+    """
 
     number: int
     channel: str
@@ -79,6 +84,7 @@ class EventFeed:
         avatars: what became of wishes for another avatar.
         sample_rates: channel to Hz.
         most: listeners at once.
+        made: what became of avatars that were to be made.
     """
 
     def __init__(
@@ -88,10 +94,12 @@ class EventFeed:
         avatars: ChannelAvatars,
         sample_rates: Mapping[str, int],
         most: int,
+        made: AvatarJournal,
     ) -> None:
         self._avatars = avatars
         self._avatars_told: dict[str, ChannelAvatar] | None = None
         self._playout, self._store, self._most = playout, store, most
+        self._made = made
         self._rates = sample_rates
         self._boot = uuid.uuid4().hex[:8]
         self._lock = threading.Lock()
@@ -99,7 +107,7 @@ class EventFeed:
         self._told: deque[Told] = deque(maxlen=REMEMBERED)
         self._ended: deque[str] = deque(maxlen=REMEMBERED)
         self._number = 0
-        self._since_s = wall_time_s()
+        self._since_s = self._avatars_since_s = wall_time_s()
         self._thread: threading.Thread | None = None
         self.leaving = False
         """Set when the process is about to end: every stream then ends within half a second."""
@@ -118,7 +126,7 @@ class EventFeed:
                 _hand(listener, told)
             self._listeners.append(listener)
             if self._thread is None:
-                self._since_s = wall_time_s()
+                self._since_s = self._avatars_since_s = wall_time_s()
                 self._thread = threading.Thread(target=self._run, name="events", daemon=True)
                 self._thread.start()
         return listener
@@ -141,6 +149,7 @@ class EventFeed:
             with contextlib.suppress(OSError, ValueError, RecursionError):
                 self._follow()
             self._look_into_store()
+            self._look_for_avatars()
             waiting.wait(POLL_S)
 
     def _follow(self) -> None:
@@ -158,6 +167,7 @@ class EventFeed:
                 for message in reader.feed(data) if data else []:
                     self._on_message(message)
                 self._look_into_store()
+                self._look_for_avatars()
 
     def _on_message(self, message: Message) -> None:
         kind = _KINDS.get(str(message.get("event")))
@@ -210,6 +220,15 @@ class EventFeed:
                 end = {"avatar": record.wished, "state": "failed", "reason": record.error}
                 self._tell("avatar", name, end)
 
+    def _look_for_avatars(self) -> None:
+        """Tell which avatars were made, and which failed."""
+        with contextlib.suppress(StoreError):
+            for row in self._made.ended_since(math.nextafter(self._avatars_since_s, math.inf)):
+                assert row.ended_s is not None
+                self._avatars_since_s = row.ended_s
+                kind = "avatar_failed" if row.state is AvatarState.FAILED else "avatar_made"
+                self._tell(kind, "", {"avatar": row.name, "reason": row.error or None})
+
     def _tell(self, kind: str, channel: str, values: Message) -> None:
         data = json.dumps({"event": kind, "channel": channel, "at": wall_time_iso(), **values})
         with self._lock:
@@ -224,7 +243,7 @@ class EventFeed:
 
 def _hand(listener: Listener, told: Told) -> bool:
     """Give an event to a listener; False when it is too far behind and was told to end."""
-    if listener.channel not in {"", told.channel}:
+    if told.channel and listener.channel not in {"", told.channel}:
         return True
     if listener.waiting.qsize() < WAITING_AT_MOST:
         listener.waiting.put_nowait(told)

@@ -6,6 +6,7 @@ from typing import Any
 
 from broadcaster import __version__
 from broadcaster.api.openapi_access import SCHEME, SECURITY_SCHEMES, TASK_CALLBACKS, with_access
+from broadcaster.api.openapi_avatars import AVATAR_SCHEMAS, avatar_paths
 from broadcaster.api.upload import JSON, MULTIPART, URLENCODED
 from broadcaster.api.wishes import LONGEST_KEY, MOST_GUIDANCE, MOST_PRIORITY
 from broadcaster.callbacks.target import LONGEST_URL
@@ -36,6 +37,7 @@ def _ref(name: str) -> Schema:
 
 
 _SCHEMAS: Schema = {
+    **AVATAR_SCHEMAS,
     "Problem": _object(
         {"type": _TEXT, "title": _TEXT, "status": _WHOLE, "detail": _TEXT, "error": _TEXT}
     ),
@@ -266,7 +268,8 @@ _LISTEN: Schema = {
         "200": {
             "description": "event: started, finished, interrupted, failed or cancelled; data: JSON "
             "with task_id, channel, at, tick, played_s, reason. Or event: avatar, once another one "
-            "is on air or could not be; data: JSON with channel, at, avatar, state, reason",
+            "is on air or could not be; data: JSON with channel, at, avatar, state, reason. "
+            "avatar_made and avatar_failed: avatar, at, reason",
             "content": {"text/event-stream": {"schema": _TEXT}},
         },
         **_problems(s422="No such channel", s503="Too many listeners; see Retry-After"),
@@ -422,6 +425,7 @@ def _paths() -> Schema:
         "/interrupt": {"post": _INTERRUPT},
         "/channels": {"get": _get("The channels and their avatars", "Channels", **busy)},
         "/channels/{name}/avatar": {"put": _WISH_AVATAR},
+        **avatar_paths(),
         "/events": {"get": _LISTEN},
         "/whep/{channel}": {"post": _WATCH},
         "/whep/{channel}/{session}": {"delete": _LEAVE},

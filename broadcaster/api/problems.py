@@ -9,7 +9,11 @@ from http import HTTPStatus
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from broadcaster.avatars.limited import MakerBroken
 from broadcaster.errors import (
+    AvatarConflict,
+    AvatarError,
+    AvatarNotFound,
     MediaError,
     SpeechError,
     StoreError,
@@ -24,6 +28,9 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 2
 """For a store that is busy: its writes take milliseconds."""
+
+_MAKER_RETRY_S = 60
+"""A child that crashed may do so again; somebody may have to look."""
 
 _DECODER_RETRY_S = 60
 """Somebody must install it."""
@@ -71,6 +78,14 @@ def _install_ours(app: Flask) -> None:
     def _decoder(error: DecoderMissingError) -> Response:
         log.error("%s", error)
         return problem(503, "The station cannot decode sound now.", _DECODER_RETRY_S)
+
+    @app.errorhandler(AvatarError)
+    def _avatar(error: AvatarError) -> Response:
+        if isinstance(error, MakerBroken):
+            return problem(503, _sentence(error), _MAKER_RETRY_S)
+        if isinstance(error, AvatarNotFound):
+            return problem(404, _sentence(error))
+        return problem(409 if isinstance(error, AvatarConflict) else 422, _sentence(error))
 
     @app.errorhandler(StoreError)
     def _store(error: StoreError) -> Response:

@@ -17,7 +17,7 @@ from broadcaster.api.station import Air, StationView, stat_url, station_view
 from broadcaster.errors import StoreError
 from broadcaster.redaction import Redactor
 from broadcaster.store import ChannelAvatar
-from broadcaster.studio.report import read_report
+from broadcaster.studio.report import FILE_NAME, SUBSTITUTES_FILE_NAME, read_report
 from broadcaster.wire import Message
 
 status = Blueprint("status", __name__)
@@ -116,8 +116,9 @@ def _things(view: StationView, air: Air) -> Iterator[Thing]:
         yield _thing(
             str(each.get("name")), *(each.get(k) for k in ("state", "last_error", "since_s"))
         )
-    for report in read_report(view.paths.run, now):
-        yield dict(report)
+    for file_name in (FILE_NAME, SUBSTITUTES_FILE_NAME):
+        for report in read_report(view.paths.run, now, file_name):
+            yield dict(report)
 
 
 def _thing(name: str, state: object, last_error: object, since_s: Any) -> Thing:  # noqa: ANN401

@@ -37,7 +37,7 @@ def generate_video() -> tuple[Response, int, dict[str, str]]:
     key = read_key(request.headers.get("Idempotency-Key", ""))
     refuse_early(view, speaking, known=view.store.accepted_before(key) is not None)
     try:
-        with _reading_a_body(view):
+        with reading_a_body(view):
             accepted = accept(view, speaking, key)
     finally:
         for each in speaking.incoming:
@@ -124,7 +124,7 @@ def interrupt() -> Response:
     if (request.content_length or 0) > SMALL_BODY_BYTES:
         raise Refusal(413, "The request is too large.")
     request.max_content_length = SMALL_BODY_BYTES
-    with _reading_a_body(view), arriving():
+    with reading_a_body(view), arriving():
         fields = _interrupt_fields()
     channel = require_channel(view, fields.get("channel"))
     try:
@@ -196,7 +196,7 @@ def _interrupt_fields() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _reading_a_body(view: StationView) -> Iterator[None]:
+def reading_a_body(view: StationView) -> Iterator[None]:
     """Half of the threads may wait for slow bodies, so that the others always answer."""
     if not view.uploads.acquire(blocking=False):
         raise Refusal(503, "Too many uploads are arriving at once.", BUSY_RETRY_S)

@@ -130,14 +130,14 @@ def receive(view: StationView, request: SpoolingRequest) -> Received:
         raise Refusal(400, "Send audio_file as a file, not as a plain field.")
     if audio is None:
         return Received(fields)
-    sound = _of(audio, request.incoming)
+    sound = incoming_of(audio, request.incoming)
     sound.file.flush()
     size = sound.path.stat().st_size
     if size > view.settings.api.max_upload_mb * 2**20:
         raise too_large(view, request)
     if not size and not audio.filename:
         return Received(fields)  # what browsers send for a file that was not chosen
-    return Received(fields, sound, _shown(audio.filename or ""))
+    return Received(fields, sound, shown_name(audio.filename or ""))
 
 
 @contextlib.contextmanager
@@ -221,9 +221,11 @@ def too_large(view: StationView, request: Request) -> Refusal:
     return Refusal(413, "The request is too large.")
 
 
-def _of(audio: FileStorage, incoming: list[Incoming]) -> Incoming:
-    return next(each for each in incoming if each.file is audio.stream)
+def incoming_of(sent: FileStorage, incoming: list[Incoming]) -> Incoming:
+    """The upload that a file part of the form has become."""
+    return next(each for each in incoming if each.file is sent.stream)
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
+    """What a client calls its file, fit to be shown."""
     return "".join(c for c in name if c.isprintable())[:NAME_LENGTH]

@@ -1,4 +1,5 @@
-"""Avatars: where they are and who draws them.
+"""Avatars: those that come with the station and those that are made here.
 
-Beside the signal path: nothing on air waits for it.
+Beside the signal path: this room finds, makes, checks and removes folders. Nothing on air waits
+for it.
 """

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from broadcaster.checks.access import check_access
+from broadcaster.checks.avatars import check_avatars
 from broadcaster.checks.finding import Finding
 from broadcaster.checks.machine import check_disk, check_gpu, check_ports, check_shared_memory
 from broadcaster.checks.media import check_idle_media
@@ -46,6 +47,7 @@ def check_everything(settings: SettingsModel) -> Iterator[Finding]:
     yield from check_access(settings)
     yield from check_idle_media(settings)
     yield from check_voices(settings)
+    yield from check_avatars(settings)
     yield from check_relay(settings)
     yield from check_preview(settings)
     yield from check_destinations(settings)

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 import idle_media
 from broadcaster.avatars.carried import as_message, from_message
-from broadcaster.avatars.found import FoundAvatar, find
+from broadcaster.avatars.found import FoundAvatar
+from broadcaster.avatars.shelf import find
 from broadcaster.clock import wall_time_s
 from broadcaster.errors import AvatarError, BroadcasterError, MediaError, StoreError
 from broadcaster.formats import EncodeFormat

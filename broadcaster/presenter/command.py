@@ -72,7 +72,8 @@ def _bake(names: list[str], orientations: Sequence[str], folder: Path | None, sa
 
 
 def _preview(name: str, out: Path, say: Say) -> None:
-    from broadcaster.presenter.contact_sheet import draw_sheet, write_picture  # noqa: PLC0415
+    from broadcaster.avatars.contact_sheet import draw_sheet  # noqa: PLC0415
+    from broadcaster.avatars.pictures import write_picture  # noqa: PLC0415 (slow)
 
     try:
         picture = draw_sheet(name)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from broadcaster.avatars.found import find
+from broadcaster.avatars.shelf import find
 from broadcaster.errors import RenderError
 from broadcaster.formats import VideoFormat
 from broadcaster.idle.presenter import avatar_at

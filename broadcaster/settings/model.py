@@ -202,6 +202,17 @@ class Callbacks(Section):
         return allow
 
 
+class Avatars(Section):
+    """Avatars made here, and limits of the child that makes them."""
+
+    max_upload_mb: Annotated[int, Field(ge=1)] = 200
+    max_clip_s: Positive = 60.0
+    queue_limit: Annotated[int, Field(ge=1, le=100)] = 4
+    make_timeout_s: Positive = 900.0
+    make_memory_mb: Annotated[int, Field(ge=1024)] = 4096
+    models: Path | None = None
+
+
 class Supervisor(Section):
     """Restarting and stopping."""
 
@@ -273,23 +284,16 @@ class Channel(Section):
     name: Name = "main"
     video: Video = Video()
     audio: Audio = Audio()
-    avatar: str = "auto"
+    avatar: Name = "auto"
     idle: Idle = Idle()
     destinations: tuple[Destination, ...] = ()
 
     @property
     def presenter(self) -> str:
-        """The name of the drawn presenter on this channel; empty for none."""
+        """The name of the avatar on this channel, which need not exist; empty for none."""
         if self.avatar == "none" or (self.avatar == "auto" and self.idle.clips):
             return ""
         return idle_media.DEFAULT if self.avatar == "auto" else self.avatar
-
-    @model_validator(mode="after")
-    def _avatar_is_known(self) -> Channel:
-        if self.avatar not in {"auto", "none", *idle_media.presenters()}:
-            known = ", ".join(idle_media.presenters())
-            raise ValueError(f"channel {self.name}: avatar must be auto, none or one of {known}")
-        return self
 
     @model_validator(mode="after")
     def _ticks_are_whole(self) -> Channel:
@@ -323,6 +327,7 @@ class SettingsModel(BaseModel):
     speech: Speech = Speech()
     pool: Pool = Pool()
     callbacks: Callbacks = Callbacks()
+    avatars: Avatars = Avatars()
     supervisor: Supervisor = Supervisor()
     channels: tuple[Channel, ...] = (Channel(),)
 

@@ -111,7 +111,29 @@ CREATE TABLE channel_avatars (
 ) STRICT;
 """
 
-_MIGRATIONS = (_VERSION_1, _VERSION_2, _CALLBACKS, _CHANNEL_AVATARS)
+_AVATARS = """
+CREATE TABLE avatars (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('making', 'ready', 'failed')),
+    engine TEXT NOT NULL,
+    source_name TEXT NOT NULL DEFAULT '',
+    handles TEXT NOT NULL DEFAULT '',
+    fingerprint TEXT NOT NULL DEFAULT '',
+    callback_url TEXT NOT NULL DEFAULT '',
+    progress REAL NOT NULL DEFAULT 0,
+    step TEXT NOT NULL DEFAULT '',
+    error TEXT NOT NULL DEFAULT '',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    created_s REAL NOT NULL,
+    updated_s REAL NOT NULL,
+    ended_s REAL
+) STRICT;
+CREATE INDEX avatars_ended ON avatars (ended_s) WHERE ended_s IS NOT NULL;
+"""
+
+_MIGRATIONS = (_VERSION_1, _VERSION_2, _CALLBACKS, _CHANNEL_AVATARS, _AVATARS)
 """One script per version; ``user_version`` counts how many have run."""
 
 _NO_SPACE = frozenset(

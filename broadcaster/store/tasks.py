@@ -7,7 +7,6 @@ of its own, every change is one transaction and a compare-and-set on the state.
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any
 
 from broadcaster.clock import wall_time_s
 from broadcaster.errors import StoreFull, TaskConflict, TaskNotFound, TaskRejected
+from broadcaster.store.connections import Connections
 from broadcaster.store.outbox import Outbox
 from broadcaster.store.rows import ACTIVE, ENDED, TAKING_ORDER, insert, select, update
-from broadcaster.store.schema import open_database, translated, writing
+from broadcaster.store.schema import translated, writing
 from broadcaster.store.spool import Incoming, Spool, no_space
 from broadcaster.store.task import ACTIVE_STATES, ENDED_STATES, FOLLOWERS, Task, TaskState
 
@@ -44,11 +44,8 @@ class TaskStore:
 
     def __init__(self, database: Path, spool: Spool, queue_limit: int) -> None:
         self.spool = spool
-        self._database = database
+        self._connections = Connections(database)
         self._queue_limit = queue_limit
-        self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
         self.outbox = Outbox(lambda: self._connection)
 
     def accept(self, task: Task, incoming: Incoming) -> Task:
@@ -280,20 +277,11 @@ class TaskStore:
 
     def close(self) -> None:
         """Close every connection, also those of other threads."""
-        with self._lock:
-            for connection in self._opened:
-                connection.close()
-            self._opened.clear()
-        self._local = threading.local()
+        self._connections.close()
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = self._local.connection = open_database(self._database)
-            with self._lock:
-                self._opened.append(found)
-        return found
+        return self._connections.own()
 
     def _refuse_when_full(self) -> None:
         (waiting,) = self._connection.execute(

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import idle_media
 from broadcaster import metrics
 from broadcaster.avatars.carried import as_message, from_message
-from broadcaster.avatars.found import FoundAvatar, find
+from broadcaster.avatars.found import FoundAvatar
+from broadcaster.avatars.shelf import find
 from broadcaster.condition import Condition
 from broadcaster.errors import AvatarError, StoreError
 from broadcaster.settings.model import SettingsModel

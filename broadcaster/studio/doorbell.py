@@ -28,11 +28,14 @@ class Doorbell:
         """For a selector."""
         return self._socket.fileno()
 
-    def clear(self) -> None:
-        """Take all rings that have come."""
+    def clear(self) -> bool:
+        """Take all rings that have come; whether there were any."""
+        rung = False
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._socket.recv(16)
+                rung = True
+        return rung
 
     def close(self) -> None:
         """Take the bell down."""

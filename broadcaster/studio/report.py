@@ -9,13 +9,15 @@ from pathlib import Path
 from broadcaster.condition import Condition, ConditionReport
 
 FILE_NAME = "studio.json"
+SUBSTITUTES_FILE_NAME = "substitutes.json"
+"""What the supervisor found missing at start, in the same form."""
 
 
 class Report:
     """Writes the conditions of a studio; costs nothing while they stay the same."""
 
-    def __init__(self, run_folder: Path) -> None:
-        self._file = run_folder / FILE_NAME
+    def __init__(self, run_folder: Path, file_name: str = FILE_NAME) -> None:
+        self._file = run_folder / file_name
         self._written: tuple[Condition, ...] = ()
 
     def write(self, conditions: tuple[Condition, ...]) -> None:
@@ -33,10 +35,10 @@ class Report:
             self._written = conditions
 
 
-def read_report(run_folder: Path, now: float) -> list[ConditionReport]:
+def read_report(run_folder: Path, now: float, file_name: str = FILE_NAME) -> list[ConditionReport]:
     """What the studio last said; empty when it never did."""
     try:
-        found = json.loads((run_folder / FILE_NAME).read_text(encoding="utf-8"))
+        found = json.loads((run_folder / file_name).read_text(encoding="utf-8"))
         return [Condition(**thing).report(now) for thing in found["things"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []

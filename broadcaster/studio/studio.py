@@ -13,6 +13,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from broadcaster.avatars.making import making_settings
+from broadcaster.avatars.shelf import Shelf
 from broadcaster.clock import Clock, wall_time_s
 from broadcaster.errors import StoreError, TaskNotFound
 from broadcaster.formats import TASK_ENDINGS
@@ -28,6 +30,8 @@ from broadcaster.store import (
     TaskState,
     TaskStore,
 )
+from broadcaster.store.avatars import AvatarJournal
+from broadcaster.studio.avatar_maker import AvatarMaker
 from broadcaster.studio.books import Books
 from broadcaster.studio.casting import Casting, first_cast
 from broadcaster.studio.desk import Desk
@@ -77,6 +81,8 @@ class Studio:
         self._casting = Casting(
             settings, cast, avatars, self._stage.wardrobe, self._ask_playout, clock.now
         )
+        journal = AvatarJournal(paths.database, settings.avatars.queue_limit)
+        self._avatars = AvatarMaker(journal, Shelf(paths.avatars), making_settings(settings))
         self._plain: set[str] = set()
         """Tasks that the playout says without pictures."""
         self._watched: socket.socket | None = None
@@ -101,11 +107,14 @@ class Studio:
                 "%d tasks taken up again, %d orphaned folders deleted, %d tasks without files",
                 recovered, folders, lost,
             )  # fmt: skip
+        self._avatars.recover()
+        self._avatars.start()
 
     def run_once(self) -> None:
         """Wait for something to happen, then bring everything forward."""
         self._selector.select(self._wait_s())
-        self._bell.clear()
+        if self._bell.clear():
+            self._avatars.wake()
         self._follow_playout()
         for prepared in self._preparer.take():
             self._on_prepared(prepared)
@@ -116,8 +125,8 @@ class Studio:
             self._advance()
         self._keep_house()
         conditions = self._desk.refresh_conditions()
-        avatars = self._casting.conditions()
-        self._report.write((*conditions, *avatars, *self._stage.conditions()))
+        shown, making = self._casting.conditions(), self._avatars.condition()
+        self._report.write((*conditions, making, *shown, *self._stage.conditions()))
 
     def close(self) -> None:
         """Release everything; running preparations end with the process."""
@@ -125,6 +134,7 @@ class Studio:
         self._link.close()
         self._bell.close()
         self._preparer.close()
+        self._avatars.close()
         self._stage.close()
         self._books.store.close()
 

@@ -11,17 +11,20 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from broadcaster.access.tokens import TokenFile
+from broadcaster.avatars.substitute import with_avatars_that_exist
 from broadcaster.clock import Clock, MonotonicClock, wall_time_s
+from broadcaster.condition import Condition
 from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.logs import configure_logging
 from broadcaster.notify import Notifier
 from broadcaster.paths import StatePaths
 from broadcaster.settings.load import write_resolved
 from broadcaster.settings.model import SettingsModel
+from broadcaster.studio.report import SUBSTITUTES_FILE_NAME, Report
 from broadcaster.supervisor import parent
 from broadcaster.supervisor.claim import memory_folder, require_free_ports, station_lock
 from broadcaster.supervisor.loop import Attendant, SupervisorLoop
@@ -66,8 +69,10 @@ def run_station(settings: SettingsModel, roles: RoleFactory = station_roles) -> 
     station = settings.station.model_copy(update={"state_dir": state_dir})
     settings = settings.model_copy(update={"station": station})
     paths = StatePaths(state_dir)
+    settings, substituted = with_avatars_that_exist(settings)
     try:
         with SignalInbox() as inbox, _claimed(settings, paths, clock):
+            _tell_substitutes(paths, substituted, clock)
             specs = roles(settings, paths)
             return _run(settings, specs, paths, inbox, clock, began)
     except (BroadcasterError, OSError) as error:
@@ -128,6 +133,16 @@ def _attendants(
     yield Accounting(paths.root, paths.metrics)
     if os.environ.get(parent.VARIABLE):
         yield parent.ParentWatch(request_stop)
+
+
+def _tell_substitutes(paths: StatePaths, substituted: Mapping[str, str], clock: Clock) -> None:
+    """Channels that are on air with another avatar than they should be: log and ``/status``."""
+    for channel, why in substituted.items():
+        logger.error("channel %s: %s", channel, why)
+    now = clock.now()
+    Report(paths.run, SUBSTITUTES_FILE_NAME).write(
+        tuple(Condition(f"avatar/{c}", "substituted", w, now) for c, w in substituted.items())
+    )
 
 
 def _announcer(settings: SettingsModel) -> Callable[[float], None]:

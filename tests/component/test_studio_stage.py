@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from broadcaster.avatars.found import find
+from broadcaster.avatars.shelf import find
 from broadcaster.settings.model import Channel, Pool, SettingsModel, Video
 from broadcaster.studio.appointment import AGAIN_WITHIN_S, MARGIN_TICKS
 from broadcaster.studio.backdrop import RING_S

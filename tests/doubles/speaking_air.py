@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from broadcaster.avatars.found import find_bundled
 from broadcaster.codec.sound_line import Silence
 from broadcaster.formats import EncodeFormat
 from broadcaster.idle.encode import encode_pictures
 from broadcaster.idle.loop import EncodedLoop
-from broadcaster.idle.presenter import presenter_atlas, presenter_pictures
+from broadcaster.idle.presenter import avatar_pictures
 from broadcaster.playout.spoken import SpokenSource
 from broadcaster.playout.task_door import PlayOrder
 from broadcaster.settings.model import SettingsModel
@@ -32,7 +33,9 @@ STUCK_AFTER_S = 60.0
 
 def presenter_loop(name: str, fmt: EncodeFormat) -> EncodedLoop:
     """What the child that prepares idle makes."""
-    pictures = presenter_pictures(presenter_atlas(name, fmt.video), fmt, still=False)
+    avatar = find_bundled(name)
+    assert avatar is not None
+    pictures = avatar_pictures(avatar, fmt, still=False)
     packets, sets = encode_pictures(pictures, fmt)
     return EncodedLoop(name, packets, sets, Silence(fmt.audio))
 
@@ -42,7 +45,9 @@ class SpeakingAir:
 
     def __init__(self, settings: SettingsModel, loop: EncodedLoop, fmt: EncodeFormat) -> None:
         self.air = Air(loop, fmt)
-        self.stage = Stage(settings, self._announce, time.monotonic)
+        anna = find_bundled("anna")
+        assert anna is not None
+        self.stage = Stage(settings, self._announce, time.monotonic, {"main": anna})
         self._length = self._pictures = 0
         self._until(lambda: self.stage.readiness("main") is Readiness.READY)
 

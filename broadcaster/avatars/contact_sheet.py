@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 import idle_media
+from broadcaster.avatars.pictures import Picture, to_bgr
 from gpu_pool.engines.presenter import REST, STILL, Gesture, Mouth, Presenter
-
-Picture = NDArray[np.uint8]
 
 _FINE_FPS = 1000
 """A picture rate at which a tick is a millisecond: any moment of the loop can be named."""
@@ -25,12 +21,6 @@ _FINE_FPS = 1000
 _PAPER, _INK = (30, 24, 20), (232, 226, 222)
 _MARGIN, _TILE = 12, (252, 280)
 _COLUMNS = 6
-
-_OPTIONS: dict[str, list[int]] = {
-    ".png": [],
-    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 88],
-    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 88],
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +61,6 @@ SHOTS: Sequence[Shot] = (
 )
 
 
-def to_bgr(i420: Picture) -> Picture:
-    """BT.709 limited range back to BGR."""
-    frame = av.VideoFrame.from_ndarray(i420, format="yuv420p")
-    converted = frame.reformat(format="bgr24", src_colorspace="ITU709", src_color_range="MPEG")
-    return np.asarray(converted.to_ndarray(), np.uint8)
-
-
 def draw_sheet(name: str) -> Picture:
     """The contact sheet of a presenter, BGR.
 
@@ -96,19 +79,6 @@ def draw_sheet(name: str) -> Picture:
             row += [tile, _paper(_TILE[1], _MARGIN)]
         parts += [np.hstack(row), _paper(_MARGIN, width)]
     return np.vstack(parts)
-
-
-def write_picture(out: Path, picture: Picture) -> None:
-    """Write a PNG, JPEG or WebP, whatever the name ends with.
-
-    Raises:
-        ValueError: the name ends with something else.
-        OSError: it cannot be written.
-    """
-    if out.suffix not in _OPTIONS:
-        raise ValueError(f"the name has to end with {' or '.join(_OPTIONS)}")
-    _, encoded = cv2.imencode(out.suffix, picture, _OPTIONS[out.suffix])
-    out.write_bytes(encoded.tobytes())
 
 
 def _paper(height: int, width: int) -> Picture:
