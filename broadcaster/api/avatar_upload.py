@@ -147,10 +147,9 @@ def free_name(wanted: str, taken: Callable[[str], bool]) -> str:
 
 
 def _name(asked: str, file_name: str) -> str:
-    """What it shall be called; empty ends in a name made of the file's."""
+    """What it shall be called; without a wish what its file's name gives, which may be taken."""
     if not asked:
-        made = name_from(file_name)
-        return made if not name_fault(made) else f"my-{made}"[:32]
+        return name_from(file_name)
     if fault := name_fault(asked):
         raise Refusal(409 if "taken" in fault else 422, f"{fault[:1].upper()}{fault[1:]}.")
     return asked
@@ -183,7 +182,7 @@ def _url(url: str) -> str:
     except ValueError:
         fine = False
     if not fine or len(url) > LONGEST_URL or not url.isascii() or not url.isprintable():
-        raise Refusal(422, "callback_url must be an http or https address.")
+        raise Refusal(422, "The field callback_url must be an http or https address.")
     return url
 
 

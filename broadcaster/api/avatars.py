@@ -145,7 +145,8 @@ def remove_avatar(name: str) -> tuple[str, int]:
     row = room.journal.find(name)
     if row is not None:
         room.journal.forget(name)
-        room.shelf.drop_upload(row.id)
+        if not row.attempts:  # otherwise the studio may be reading it, and deletes it itself
+            room.shelf.drop_upload(row.id)
     if room.shelf.versions(name):
         room.shelf.remove(name)
     return "", 204

@@ -124,8 +124,9 @@ _CREATE: Schema = {
             s409="The name is taken",
             s413="Too large",
             s415="Not a form",
-            s422="No picture and no clip, damaged, too many pixels, too long, or a field that "
-            "cannot be meant. No face, two faces and the like are told by state failed",
+            s422="No picture and no clip, damaged, too many pixels, too long, a picture without "
+            "exactly one face that looks at the viewer, or a field that cannot be meant. What only "
+            "the whole clip tells is told by state failed",
             s429="Too many are being made; see Retry-After",
             s503="Busy; see Retry-After",
             s507="The disk is full",

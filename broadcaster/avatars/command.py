@@ -129,8 +129,13 @@ def _show(
         return
     for key, value in told.items():
         if value not in (None, [], ""):
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            say(f"{key:<11} {shown}")
+            say(f"{key:<11} {_plain(value)}")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{point} {x:g},{y:g}" for point, (x, y) in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _preview(
@@ -281,8 +286,8 @@ def _progress() -> Any:  # noqa: ANN401
             full = round(BAR_CHARACTERS * done)
             bar = "#" * full + "." * (BAR_CHARACTERS - full)
             sys.stderr.write(f"\r[{bar}] {100 * done:3.0f} % {step[:40]:<40}")
-        elif step.partition(",")[0] != told:
-            told = step.partition(",")[0]
+        elif (plain := step.rstrip("0123456789 ")) != told:
+            told = plain
             sys.stderr.write(f"{told}\n")
         sys.stderr.flush()
         return True

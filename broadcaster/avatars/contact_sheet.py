@@ -1,4 +1,4 @@
-"""A contact sheet of a presenter: both compositions, mouths, eyes, gestures.
+"""A contact sheet of an avatar: both compositions, mouths, eyes, gestures.
 
 It shows exactly what goes on air: pictures of the renderer, converted back from I420.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -61,6 +62,29 @@ SHOTS: Sequence[Shot] = (
 )
 
 
+class Body(Protocol):
+    """Who can be drawn at any moment with any mouth: a drawn presenter, a photograph."""
+
+    def picture(
+        self, tick: int, fps: int, mouth: Mouth = REST, gesture: Gesture = STILL
+    ) -> Picture:
+        """I420, (height * 3 / 2, width)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FaceBox:
+    """The face in a picture of 1920x1080, in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+_PRESENTERS_FACE = FaceBox(726, 236, 1194, 756)
+
+
 def draw_sheet(name: str) -> Picture:
     """The contact sheet of a presenter, BGR.
 
@@ -70,9 +94,14 @@ def draw_sheet(name: str) -> Picture:
     """
     wide = Presenter.load(idle_media.atlas(name, 1920, 1080), 1920, 1080)
     tall = Presenter.load(idle_media.atlas(name, 720, 1280), 720, 1280)
+    return draw_bodies(wide, tall, name, _PRESENTERS_FACE)
+
+
+def draw_bodies(wide: Body, tall: Body, name: str, face: FaceBox) -> Picture:
+    """The contact sheet of anybody, BGR; ``wide`` is drawn at 1920x1080, ``tall`` upright."""
     width = _COLUMNS * (_TILE[0] + _MARGIN) + _MARGIN
     parts = [_head_row(wide, tall, name, width)]
-    tiles = [_tile(wide, shot) for shot in SHOTS]
+    tiles = [_tile(wide, shot, face) for shot in SHOTS]
     for first in range(0, len(tiles), _COLUMNS):
         row = [_paper(_TILE[1], _MARGIN)]
         for tile in tiles[first : first + _COLUMNS]:
@@ -89,7 +118,7 @@ def _write(picture: Picture, words: str, at: tuple[int, int], scale: float) -> N
     cv2.putText(picture, words, at, cv2.FONT_HERSHEY_DUPLEX, scale, _INK, 1, cv2.LINE_AA)
 
 
-def _head_row(wide: Presenter, tall: Presenter, name: str, width: int) -> Picture:
+def _head_row(wide: Body, tall: Body, name: str, width: int) -> Picture:
     landscape, portrait = to_bgr(wide.picture(0, 25)), to_bgr(tall.picture(0, 25))
     high = 634
     row = _paper(high + 60, width)
@@ -103,12 +132,24 @@ def _head_row(wide: Presenter, tall: Presenter, name: str, width: int) -> Pictur
     return row
 
 
-def _tile(presenter: Presenter, shot: Shot) -> Picture:
+def _tile(body: Body, shot: Shot, face: FaceBox) -> Picture:
     """The face, cut from a 1080p picture."""
     tick = round(shot.time_s * _FINE_FPS)
-    picture = to_bgr(presenter.picture(tick, _FINE_FPS, shot.mouth, shot.gesture))
-    face = picture[236:756, 726:1194]
-    tile = np.asarray(cv2.resize(face, _TILE, interpolation=cv2.INTER_AREA), np.uint8)
+    picture = to_bgr(body.picture(tick, _FINE_FPS, shot.mouth, shot.gesture))
+    tile = np.asarray(
+        cv2.resize(_cut(picture, face), _TILE, interpolation=cv2.INTER_AREA), np.uint8
+    )
     cv2.rectangle(tile, (0, 0), (_TILE[0], 24), _PAPER, -1)
     _write(tile, shot.title, (8, 17), 0.5)
     return tile
+
+
+def _cut(picture: Picture, face: FaceBox) -> Picture:
+    """The face in the shape of a tile, inside the picture."""
+    rows, columns = picture.shape[:2]
+    high = max(face.bottom - face.top, (face.right - face.left) * _TILE[1] / _TILE[0])
+    high = min(high, rows, columns * _TILE[1] / _TILE[0])
+    wide = high * _TILE[0] / _TILE[1]
+    left = min(max(0.0, (face.left + face.right - wide) / 2), columns - wide)
+    top = min(max(0.0, (face.top + face.bottom - high) / 2), rows - high)
+    return picture[round(top) : round(top + high), round(left) : round(left + wide)]

@@ -105,7 +105,7 @@ class ApiServer:
             response = connection.getresponse()
             data = response.read()
             kind = response.headers.get_content_type()
-            parsed = json.loads(data) if kind.endswith("json") else data.decode()
+            parsed = json.loads(data) if kind.endswith("json") else data.decode("utf-8", "replace")
             return response.status, dict(response.headers), parsed
         finally:
             connection.close()
@@ -120,7 +120,9 @@ class ApiServer:
         return self.request("POST", "/generate_video", body, {"Content-Type": kind})
 
 
-def form(content: bytes | None, name: str, fields: dict[str, str]) -> tuple[bytes, str]:
+def form(
+    content: bytes | None, name: str, fields: dict[str, str], part: str = "audio_file"
+) -> tuple[bytes, str]:
     """A multipart body and its content type."""
     boundary = uuid.uuid4().hex
     parts = []
@@ -132,7 +134,7 @@ def form(content: bytes | None, name: str, fields: dict[str, str]) -> tuple[byte
     if content is not None:
         head = (
             f"--{boundary}\r\nContent-Disposition: form-data; "
-            f'name="audio_file"; filename="{name}"\r\n\r\n'
+            f'name="{part}"; filename="{name}"\r\n\r\n'
         )
         parts += [head.encode(), content, b"\r\n"]
     parts.append(f"--{boundary}--\r\n".encode())

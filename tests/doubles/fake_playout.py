@@ -66,6 +66,7 @@ class FakePlayout:
     status_asked: int = 0
     root: str = ""
     """Where the studio's files are seen from here, if it has a view of its own."""
+    avatars: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -203,6 +204,8 @@ class FakePlayout:
             "encoder": {"name": "x264", "idle_path": "spliced", "note": ""},
             "destinations": [each.report() for each in self.destinations],
         }
+        if name in self.avatars:
+            report["avatar"] = self.avatars[name]
         if self.remembers_ended:
             report["ended"] = self._ended[name]
         return report
