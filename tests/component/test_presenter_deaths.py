@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from broadcaster.avatars.shelf import find
 from broadcaster.settings.model import Channel, Pool, SettingsModel, Video
 from broadcaster.studio.stage import Readiness, Stage
 from gpu_pool.contracts import EngineSpec, PictureFormat, PictureRef, SlotReport, SlotState
@@ -23,6 +24,7 @@ from tests.doubles import faulty_presenter
 from tests.doubles.labelled_speech import FIXTURES
 from tests.doubles.pool_stage import QUICK, fault
 
+ANNA = find("anna", Path())
 FPS = 25
 VIDEO = Video(width=192, height=112, fps=FPS)
 FORMAT = PictureFormat(192, 112, FPS)
@@ -37,7 +39,7 @@ class Hall:
     def __init__(self, folder: Path, faults: Sequence[Mapping[str, Any]]) -> None:
         settings = SettingsModel(channels=(Channel(video=VIDEO),), pool=Pool(devices=("cpu",)))
         spec = EngineSpec(faulty_presenter.NAME, {"faults": [dict(each) for each in faults]})
-        self.stage = Stage(settings, self.take, time.monotonic, spec, QUICK)
+        self.stage = Stage(settings, self.take, time.monotonic, {"main": ANNA}, spec, QUICK)
         self.sound = folder / "sound.f32"
         speech, rate = soundfile.read(FIXTURES / "slt.opus", dtype="float32")
         np.ascontiguousarray(speech[:: rate // 16_000][: SPOKEN * 640]).tofile(self.sound)

@@ -42,12 +42,15 @@ def _anchors() -> NDArray[np.float64]:
 _ANCHORS = _anchors()
 
 
-def find_faces(net: cv2.dnn.Net, bgr: Bgr) -> list[FaceBox]:
-    """Every face that the network sees, the largest first."""
+def find_faces(net: cv2.dnn.Net, bgr: Bgr, thorough: bool = True) -> list[FaceBox]:
+    """Every face that the network sees, the largest first.
+
+    Unless ``thorough``, only the picture as a whole is looked at.
+    """
     height, width = bgr.shape[:2]
     found = _in_square(net, bgr, 0, 0, max(height, width))
     for part in (1.0, 0.5, 0.25):
-        if found:
+        if found or not thorough:
             break
         for left, top, side in _squares(width, height, part):
             found += _in_square(net, bgr, left, top, side)

@@ -42,7 +42,7 @@ class Follower(Protocol):
 
 
 class MeshFollower:
-    """Landmarks in every picture, each looked for where the last picture had them."""
+    """Landmarks in every picture, each looked for where they were seen last."""
 
     def __init__(self, models: FaceModels) -> None:
         self._models = models
@@ -58,11 +58,13 @@ class MeshFollower:
         if self._last is not None:
             found = mesh.landmarks_in(self._models.mesh, bgr, mesh.Square.about(self._last))
         if found is None:
-            boxes = find_faces(self._models.detector, bgr)
+            boxes = find_faces(self._models.detector, bgr, thorough=self._last is None)
             if boxes:
                 found = mesh.refined(self._models.mesh, bgr, mesh.Square.around(boxes[0]))
+        if found is None:
+            return None
         self._last = found
-        return None if found is None else face_of(found)
+        return face_of(found)
 
 
 class HeadFollower:

