@@ -101,6 +101,12 @@ def test_every_answer_fits_the_document(client: FlaskClient, document: Any, tmp_
         assert check("delete", one, "/tasks/{task_id}").status_code == 409
         assert check("get", "/tasks/none", "/tasks/{task_id}").status_code == 404
         assert check("post", "/interrupt").status_code == 200
+        assert check("get", "/channels").status_code == 200
+        avatar, of_channel = "/channels/main/avatar", "/channels/{name}/avatar"
+        for wished, status in (("leon", 202), ("nobody", 422)):
+            answer = check("put", avatar, of_channel, json={"avatar": wished})
+            assert answer.status_code == status
+        assert check("put", "/channels/x/avatar", of_channel, json={}).status_code == 404
         assert check("post", "/generate_video", data=b"").status_code == 400
         plain = check("post", "/generate_video", data=b"hello", content_type="text/plain")
         assert plain.status_code == 415

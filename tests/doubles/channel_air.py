@@ -119,7 +119,7 @@ class Air:
         return source
 
     def told(self, task_id: str) -> list[str]:
-        events = [e["event"] for e in self.events if e["task_id"] == task_id]
+        events = [e["event"] for e in self.events if e.get("task_id") == task_id]
         return [e for e in events if e != "progress"]
 
     def ended(self, task_id: str) -> bool:

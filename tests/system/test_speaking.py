@@ -160,3 +160,84 @@ def test_an_interrupted_sentence_is_cancelled_and_the_next_one_is_said(
     assert task(station, first)["reason"] == "interrupted"
     reaches(station, second, "on_air")
     reaches(station, second, "done", 90)
+
+
+def avatar_of(station: Station) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(station.get("/channels")[1])["channels"][0]["avatar"]
+    return found
+
+
+def wish(station: Station, avatar: str) -> None:
+    subprocess.run(
+        ["curl", "-sf", "-X", "PUT", "--json", json.dumps({"avatar": avatar}),
+         f"http://127.0.0.1:{station.api}/channels/main/avatar"],
+        check=True, timeout=20, capture_output=True,
+    )  # fmt: skip
+
+
+def shows(station: Station, avatar: str) -> None:
+    same = {"on_air": avatar, "state": "same"}
+    until(lambda: same.items() <= avatar_of(station).items(), f"{avatar} on air", 120)
+
+
+def test_an_avatar_changes_between_two_sentences_without_a_hole(
+    station: Station, speech: Path, tmp_path: Path
+) -> None:
+    wish(station, "leon")  # both idle loops are made now: the change below comes at once
+    shows(station, "leon")
+    wish(station, "anna")
+    shows(station, "anna")
+    file = tmp_path / "air.flv"
+    reader = record(station, file)
+    said = [post(station, speech) for _ in range(3)]
+    reaches(station, said[0], "on_air")
+    wish(station, "leon")
+    for each in said:
+        reaches(station, each, "done", 90)
+    shows(station, "leon")
+    time.sleep(1.5)
+    stop(reader)
+    pictures = lumas(file)
+    faces = [face(name)[:80] for name in ("anna", "leon")]
+    seen = [int(np.argmax([cv2.PSNR(each[:80], f) for f in faces])) for each in pictures]
+    likeness = [cv2.PSNR(each[:80], faces[who]) for each, who in zip(pictures, seen, strict=True)]
+    assert min(likeness) > 24, "neither of them"
+    assert np.count_nonzero(np.diff(seen)) == 1, "it flickers"
+    assert (seen[0], seen[-1]) == (0, 1)
+    (cut,) = np.flatnonzero(np.diff(seen))
+    closed = [np.median(pictures[part], axis=0)[MOUTH] for part in (slice(20), slice(-20, None))]
+    for moment, who in ((cut, 0), (cut + 1, 1)):
+        assert np.abs(pictures[moment][MOUTH] - closed[who]).mean() < 6, "cut in the middle"
+    with av.open(str(file)) as container:
+        at = [float(packet.pts * packet.time_base) for packet in container.demux(video=0)
+              if packet.pts is not None]  # fmt: skip
+    assert np.allclose(np.diff(at), 0.04, atol=0.002), "a hole"
+
+
+def face(name: str) -> NDArray[np.uint8]:
+    return Presenter.load(idle_media.atlas(name, WIDTH, HEIGHT), WIDTH, HEIGHT).picture(0, 25)
+
+
+@pytest.mark.parametrize("victim", ["playout", "studio"])
+def test_a_channel_comes_up_again_with_the_avatar_that_was_wished(
+    station: Station, speech: Path, victim: str
+) -> None:
+    wish(station, "leon")
+    shows(station, "leon")
+    before = station.pid(victim)
+    os.kill(before, signal.SIGKILL)
+    until(lambda: station.pid(victim) not in (0, before), f"another {victim}")
+
+    def shown() -> str:
+        try:
+            found = station.status()["channels"][0]
+        except OSError:
+            return ""
+        on_air = found["avatar"]["on_air"]
+        assert found["idle"]["state"] in {"slate", "leon"}, "somebody else was seen"
+        return str(on_air["name"]) if on_air else ""
+
+    until(lambda: shown() == "leon", "leon on air again")
+    task_id = post(station, speech)
+    reaches(station, task_id, "done", 90)
+    assert avatar_of(station)["on_air"] == "leon"

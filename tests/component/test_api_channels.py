@@ -1,0 +1,112 @@
+"""Channels and their avatars over HTTP, and what listeners are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from broadcaster.store import ChannelAvatars, WishState
+from tests.component.test_api_events import Listening
+from tests.doubles.api_server import ApiServer
+from tests.doubles.fake_playout import FakePlayout
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    channels = [{"name": "main"}, {"name": "quiet", "avatar": "none"}]
+    made = ApiServer(tmp_path_factory.mktemp("api") / "var", channels=channels)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def avatars(api: ApiServer) -> Iterator[ChannelAvatars]:
+    made = ChannelAvatars(api.paths.database)
+    yield made
+    made.close()
+
+
+def put(api: ApiServer, channel: str, body: bytes, kind: str = "application/json") -> Any:
+    path = f"/channels/{channel}/avatar"
+    return api.request("PUT", path, body=body, headers={"Content-Type": kind})
+
+
+def test_a_wish_is_on_the_disk_before_its_answer(api: ApiServer, avatars: ChannelAvatars) -> None:
+    status, _, answer = put(api, "main", b'{"avatar": "leon"}')
+    assert (status, answer["channel"], answer["avatar"]["wished"]) == (202, "main", "leon")
+    assert answer["avatar"]["state"] == "preparing"
+    assert avatars.of("main").wished == "leon"
+    main, quiet = api.get("/channels")[2]["channels"]
+    assert (main["name"], main["avatar"]["wished"]) == ("main", "leon")
+    assert (quiet["name"], quiet["avatar"]) == ("quiet", None)
+    assert put(api, "main", b'{"avatar": null}')[2]["avatar"]["wished"] == "anna"
+    assert avatars.of("main").wished == ""
+
+
+@pytest.mark.parametrize(
+    ("channel", "body", "kind", "status", "why"),
+    [
+        ("other", b'{"avatar": "leon"}', "application/json", 404, "No such channel."),
+        ("main", b'{"avatar": "mia"}', "application/json", 422, "No avatar is called 'mia'."),
+        ("main", b'{"avatar": "../x"}', "application/json", 422, "No avatar is called '../x'."),
+        ("main", b'{"avatar": 7}', "application/json", 422, "Avatar must be a name"),
+        ("main", b"{}", "application/json", 422, "Avatar must be a name"),
+        ("main", b"[]", "application/json", 400, ""),
+        ("main", b'{"avatar"', "application/json", 400, ""),
+        ("main", b"avatar=leon", "application/x-www-form-urlencoded", 415, "Send JSON"),
+        ("main", b'{"avatar": "' + b"a" * 5000 + b'"}', "application/json", 413, ""),
+        ("quiet", b'{"avatar": "leon"}', "application/json", 422, "This channel has no avatar"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused_and_not_kept(
+    api: ApiServer,
+    avatars: ChannelAvatars,
+    channel: str,
+    body: bytes,
+    kind: str,
+    status: int,
+    why: str,
+) -> None:
+    before = avatars.all()
+    answer = put(api, channel, body, kind)
+    assert answer[0] == status, answer
+    assert answer[1]["Content-Type"] == "application/problem+json"
+    assert why in answer[2]["error"]
+    assert avatars.all() == before
+
+
+def test_the_status_tells_who_is_there_and_why_somebody_is_not(
+    api: ApiServer, avatars: ChannelAvatars
+) -> None:
+    wished = avatars.wish("main", "leon")
+    avatars.became(replace(wished, on_air="anna", state=WishState.FAILED, error="no face"))
+    with FakePlayout(api.paths.playout_socket, channels=("main", "quiet")):
+        channels = api.get("/status")[2]["channels"]
+    failed = {"on_air": "anna", "wished": "leon", "state": "failed", "error": "no face"}
+    assert [channel["avatar"] for channel in channels] == [failed, None]
+
+
+def test_listeners_are_told_of_an_avatar_that_is_on_air_and_of_one_that_failed(
+    api: ApiServer, avatars: ChannelAvatars
+) -> None:
+    avatars.became(replace(avatars.of("main"), on_air="anna", state=WishState.SAME))
+    listening = Listening(api)
+    try:
+        wished = avatars.wish("main", "leon")
+        avatars.became(replace(wished, on_air="leon", state=WishState.SAME))
+        kind, data, _ = listening.next_event()
+        assert (kind, data["channel"], data["avatar"]) == ("avatar", "main", "leon")
+        assert (data["state"], data["reason"]) == ("on_air", None)
+        wished = avatars.wish("main", "anna")
+        avatars.became(replace(wished, on_air="leon", state=WishState.FAILED, error="gone"))
+        kind, data, _ = listening.next_event()
+        assert (kind, data["avatar"], data["state"]) == ("avatar", "anna", "failed")
+        assert data["reason"] == "gone"
+    finally:
+        listening.close()
