@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -137,13 +137,6 @@ def read_handles(told: object) -> Points:
     if not isinstance(told, dict) or not 0 < len(told) <= MOST_HANDLES:
         raise Refusal(422, "handles must be an object of points: {name: [x, y], ...}.")
     return {str(name)[:40]: _point(str(name)[:40], point) for name, point in told.items()}
-
-
-def free_name(wanted: str, taken: Callable[[str], bool]) -> str:
-    """A name that was made of a file's name, with a number where it is taken."""
-    if not taken(wanted):
-        return wanted
-    return next(name for n in range(2, 10_000) if not taken(name := f"{wanted}-{n}"))
 
 
 def _name(asked: str, file_name: str) -> str:

@@ -16,7 +16,6 @@ from broadcaster.api.avatar_room import AvatarRoom, avatar_room
 from broadcaster.api.avatar_upload import (
     HANDLES_BYTES,
     AvatarUpload,
-    free_name,
     judge_avatar,
     read_handles,
     receive_avatar,
@@ -27,7 +26,7 @@ from broadcaster.api.station import StationView, station_view
 from broadcaster.api.tasks import reading_a_body
 from broadcaster.api.upload import JSON, SpoolingRequest, arriving, json_object
 from broadcaster.avatars.catalogue import Entry
-from broadcaster.avatars.found import name_fault
+from broadcaster.avatars.found import free_name, name_fault
 from broadcaster.errors import AvatarConflict, AvatarError, AvatarNotFound
 from broadcaster.store.avatars import AvatarRow
 from broadcaster.studio.doorbell import ring

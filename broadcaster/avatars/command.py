@@ -83,14 +83,15 @@ def run(arguments: argparse.Namespace, say: Say) -> None:
 def _create(
     arguments: argparse.Namespace, settings: SettingsModel, paths: StatePaths, say: Say
 ) -> None:
-    from broadcaster.avatars.found import name_fault, name_from  # noqa: PLC0415
+    from broadcaster.avatars.found import free_name, name_fault, name_from  # noqa: PLC0415
     from broadcaster.avatars.making import Order, make_avatar, making_settings  # noqa: PLC0415
     from broadcaster.avatars.shelf import Shelf  # noqa: PLC0415
 
     source: Path = arguments.source
     if not source.is_file():
         raise AvatarError(f"{source}: no such file")
-    name = arguments.name or name_from(source.name)
+    made = free_name(name_from(source.name), lambda name: bool(name_fault(name)))
+    name = arguments.name or made
     if fault := name_fault(name):
         raise AvatarError(f"{fault}; choose another with --name")
     shelf = Shelf(paths.avatars)

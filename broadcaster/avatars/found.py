@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,3 +65,10 @@ def name_from(file_name: str) -> str:
     stem = re.split(r"[/\\]", file_name)[-1].rpartition(".")[0] or file_name
     plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:24].strip("-")
     return plain or "avatar"
+
+
+def free_name(wanted: str, taken: Callable[[str], bool]) -> str:
+    """A name that was made of a file's name, with a number where it is taken."""
+    if not taken(wanted):
+        return wanted
+    return next(name for n in range(2, 10_000) if not taken(name := f"{wanted}-{n}"))

@@ -25,8 +25,9 @@ def shown_by(playout: Mapping[str, Any] | None, name: str) -> list[str]:
 
 
 def _words(told: Any) -> Iterator[str]:  # noqa: ANN401
-    """The names in what is told of a channel's avatar: one word, or an object of them."""
+    """The names in what is told of a channel's avatar: one word, or objects with names in them."""
     if isinstance(told, str):
         yield told
     elif isinstance(told, dict):
-        yield from (value for value in told.values() if isinstance(value, str))
+        for key in ("name", "on_air", "next", "wished"):
+            yield from _words(told.get(key))

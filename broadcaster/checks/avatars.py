@@ -19,6 +19,7 @@ def check_avatars(settings: SettingsModel) -> Iterator[Finding]:
         if fault := avatar_fault(channel, settings):
             remedy = f"Correct channels.{channel.name}.avatar; broadcaster avatar list tells which."
             yield Finding("fail", f"avatar of {channel.name}", fault, remedy)
+    yield _check_face_models(settings)
     shelf = Shelf(settings.station.state_dir / "avatars")
     entries = Catalogue(shelf, making_settings(settings).limits).entries()
     bundled = ", ".join(each.name for each in entries if each.is_bundled)
@@ -32,3 +33,17 @@ def check_avatars(settings: SettingsModel) -> Iterator[Finding]:
             notes = "".join(f"; {each}" for each in entry.warnings)
             size = f"{entry.kind} {entry.width}x{entry.height}"
             yield Finding("ok", what, f"{size}, {entry.engine}{notes}")
+
+
+def _check_face_models(settings: SettingsModel) -> Finding:
+    from gpu_pool.engines.face.models import FaceModels  # noqa: PLC0415 (slow)
+    from gpu_pool.engines.face.refused import AvatarRefused  # noqa: PLC0415
+
+    try:
+        models = FaceModels.load(settings.avatars.models)
+    except AvatarRefused as error:
+        return Finding("warn", "face models", str(error), "Remove them, then: make avatars")
+    if models is None:
+        detail = "not there: faces of new avatars are found roughly, their mouths guessed"
+        return Finding("warn", "face models", detail, "make avatars")
+    return Finding("ok", "face models", "there")

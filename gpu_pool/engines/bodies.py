@@ -18,6 +18,7 @@ from typing import Protocol
 from gpu_pool.contracts import Picture, PictureFormat, PoolError
 
 BODIES: Mapping[str, str] = {
+    "photo": "gpu_pool.engines.photo.body",
     "presenter": "gpu_pool.engines.presenter.body",
 }
 """Name of the engine -> module."""

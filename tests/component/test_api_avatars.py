@@ -19,9 +19,7 @@ from broadcaster.store import Spool
 from broadcaster.store.avatars import AvatarRow
 from tests.doubles import plaster_maker as plaster
 from tests.doubles.api_server import Answer
-from tests.doubles.avatar_station import AvatarStation, until
-from tests.doubles.fake_playout import FakePlayout
-from tests.doubles.portraits import (
+from tests.doubles.avatar_files import (
     HANDLES,
     clip,
     drawn,
@@ -33,6 +31,8 @@ from tests.doubles.portraits import (
     portrait,
     two_faces,
 )
+from tests.doubles.avatar_station import AvatarStation, until
+from tests.doubles.fake_playout import FakePlayout
 
 
 @pytest.fixture(scope="module")

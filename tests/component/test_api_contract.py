@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from broadcaster.api.app import create_app
 from broadcaster.api.openapi import openapi_document
 from broadcaster.settings.model import SettingsModel
+from tests.doubles.avatar_files import portrait
 from tests.doubles.fake_playout import FakePlayout
 from tests.doubles.sound import wav
 
@@ -127,6 +128,7 @@ def test_every_answer_fits_the_document(client: FlaskClient, document: Any, tmp_
         assert check("get", "/events?channel=none", "/events").status_code == 422
         with check("get", "/events") as listening:
             assert listening.status_code == 200
+        check_avatars(check)
         empty = {"audio_file": (io.BytesIO(b""), "a.wav")}
         assert check("post", "/generate_video", data=empty).status_code == 422
     answer = check("get", "/status")
@@ -150,6 +152,29 @@ def test_refusals_for_want_of_a_token_are_described(tmp_path: Path) -> None:
         pass
     assert client.get("/status").status_code == 429
     assert "429" in document["paths"]["/status"]["get"]["responses"]
+
+
+def check_avatars(check: Any) -> None:
+    """The routes of avatars; no studio runs, so what is sent stays in the making."""
+    handles = {"data": "{}", "content_type": "application/json"}
+    sent = {"file": (io.BytesIO(portrait()), "me.jpg")}
+    assert check("post", "/avatars", data=sent).status_code == 202
+    sent = {"file": (io.BytesIO(portrait()), "me.jpg"), "name": "anna"}
+    assert check("post", "/avatars", data=sent).status_code == 409
+    assert check("post", "/avatars", data={"name": "x"}).status_code == 415
+    assert check("get", "/avatars").status_code == 200
+    for name, status in (("me", 200), ("anna", 200), ("nobody", 404)):
+        assert check("get", f"/avatars/{name}", "/avatars/{name}").status_code == status
+    for which in ("thumbnail", "picture"):
+        template = f"/avatars/{{name}}/{which}"
+        assert check("get", f"/avatars/anna/{which}", template).status_code == 200
+        assert check("get", f"/avatars/me/{which}", template).status_code == 404
+    template = "/avatars/{name}/handles"
+    assert check("put", "/avatars/me/handles", template, **handles).status_code == 422
+    handles["data"] = '{"chin": [1, 2]}'
+    assert check("put", "/avatars/me/handles", template, **handles).status_code == 409
+    assert check("delete", "/avatars/anna", "/avatars/{name}").status_code == 409
+    assert check("delete", "/avatars/nobody", "/avatars/{name}").status_code == 404
 
 
 def test_the_station_that_is_down_is_described_too(client: FlaskClient, document: Any) -> None:
@@ -199,7 +224,7 @@ def test_whatever_is_sent_is_accepted_or_explained(
 ) -> None:
     """No request makes the API stumble, and none that is refused leaves anything."""
     headers = {"Idempotency-Key": re.sub(r"[\r\n]", "", key)}
-    for path in ("/generate_video", "/interrupt"):
+    for path in ("/generate_video", "/avatars", "/interrupt"):
         answer = client.post(path, data=body, content_type=kind, headers=headers)
         if answer.status_code not in {200, 202}:
             assert answer.status_code < 500 or answer.status_code == 503, answer.text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from broadcaster.avatars.carried import as_message, from_message, label
-from broadcaster.avatars.found import find
+from broadcaster.avatars.shelf import find
 from broadcaster.errors import AvatarNotFound
 from broadcaster.settings.model import Channel, SettingsModel, Station
 from broadcaster.store import ChannelAvatar, ChannelAvatars, WishState
