@@ -12,9 +12,10 @@ from broadcaster.avatars.shelf import find
 from broadcaster.errors import AvatarNotFound
 from broadcaster.settings.model import Channel, SettingsModel, Station
 from broadcaster.store import ChannelAvatar, ChannelAvatars, WishState
+from broadcaster.studio.backdrop import backdrops
 from broadcaster.studio.casting import Casting, first_cast
 from broadcaster.studio.playout_link import parse_event
-from broadcaster.studio.wardrobe import Wardrobe, backdrops
+from broadcaster.studio.wardrobe import Wardrobe
 from broadcaster.wire import Message
 
 ANNA, LEON = find("anna", Path()), find("leon", Path())

@@ -1,9 +1,7 @@
-"""Why a picture, a clip or a stored avatar is not taken."""
+"""Why a picture, a clip or a stored avatar is not taken: the pool's own refusal."""
 
 from __future__ import annotations
 
-from gpu_pool.contracts import PoolError
+from gpu_pool.contracts import AvatarRefused
 
-
-class AvatarRefused(PoolError):
-    """This cannot be an avatar; the text says why in words fit for whoever sent it."""
+__all__ = ["AvatarRefused"]

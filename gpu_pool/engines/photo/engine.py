@@ -62,6 +62,10 @@ class PhotoEngine:
         body = load(Path(avatar.source), avatar.picture)
         self._bodies[avatar.name] = body, avatar.picture.fps
 
+    def forget(self, name: str) -> None:
+        """Let the pictures go."""
+        self._bodies.pop(name, None)
+
     def features(self, sound: Sound, first: int, count: int, fps: int) -> Heard:
         """Mouth and stress of every picture."""
         assert self._net is not None, "load comes first"
