@@ -7,160 +7,121 @@ from typing import Any
 from broadcaster import __version__
 from broadcaster.api.openapi_access import SCHEME, SECURITY_SCHEMES, TASK_CALLBACKS, with_access
 from broadcaster.api.openapi_avatars import AVATAR_SCHEMAS, avatar_paths
+from broadcaster.api.openapi_channels import CHANNEL_SCHEMAS, channel_paths
+from broadcaster.api.openapi_words import (
+    FLAG,
+    NUMBER,
+    NUMBER_OR_NULL,
+    TEXT,
+    TEXT_OR_NULL,
+    WHOLE,
+    Schema,
+    answer,
+    get,
+    list_,
+    object_,
+    other,
+    problems,
+    ref,
+)
 from broadcaster.api.upload import JSON, MULTIPART, URLENCODED
 from broadcaster.api.wishes import LONGEST_KEY, MOST_GUIDANCE, MOST_PRIORITY
 from broadcaster.callbacks.target import LONGEST_URL
 from broadcaster.speech.text import LONGEST_TEXT
-from broadcaster.store import TaskState, WishState
-
-Schema = dict[str, Any]
-
-_TEXT: Schema = {"type": "string"}
-_NUMBER: Schema = {"type": "number"}
-_WHOLE: Schema = {"type": "integer"}
-_FLAG: Schema = {"type": "boolean"}
-_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-_NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
-
-
-def _object(properties: Schema, required: list[str] | None = None) -> Schema:
-    names = list(properties) if required is None else required
-    return {"type": "object", "properties": properties, "required": names}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
+from broadcaster.store import TaskState
 
 _SCHEMAS: Schema = {
     **AVATAR_SCHEMAS,
-    "Problem": _object(
-        {"type": _TEXT, "title": _TEXT, "status": _WHOLE, "detail": _TEXT, "error": _TEXT}
+    **CHANNEL_SCHEMAS,
+    "Problem": object_(
+        {"type": TEXT, "title": TEXT, "status": WHOLE, "detail": TEXT, "error": TEXT}
     ),
-    "Health": _object({"status": {"const": "ok"}}),
-    "Readiness": _object({"ready": _FLAG, "reason": _TEXT}),
-    "Accepted": _object(
+    "Health": object_({"status": {"const": "ok"}}),
+    "Readiness": object_({"ready": FLAG, "reason": TEXT}),
+    "Accepted": object_(
         {
             "status": {"const": "processing_started"},
-            "task_id": _TEXT,
-            "channel": _TEXT,
-            "position": {**_WHOLE, "description": "tasks that are said before it"},
-            "eta_seconds": {**_NUMBER, "description": "until it is on air, roughly"},
+            "task_id": TEXT,
+            "channel": TEXT,
+            "position": {**WHOLE, "description": "tasks that are said before it"},
+            "eta_seconds": {**NUMBER, "description": "until it is on air, roughly"},
         }
     ),
-    "Interrupted": _object(
-        {"status": {"enum": ["interrupted", "nothing_on_air"]}, "task_id": _TEXT_OR_NULL}
+    "Interrupted": object_(
+        {"status": {"enum": ["interrupted", "nothing_on_air"]}, "task_id": TEXT_OR_NULL}
     ),
-    "Thing": _object({"name": _TEXT, "state": _TEXT, "last_error": _TEXT, "since_s": _NUMBER}),
-    "Task": _object(
+    "Thing": object_({"name": TEXT, "state": TEXT, "last_error": TEXT, "since_s": NUMBER}),
+    "Task": object_(
         {
-            "task_id": _TEXT,
+            "task_id": TEXT,
             "state": {"enum": [state.value for state in TaskState]},
-            "channel": _TEXT,
-            "priority": _WHOLE,
-            "interrupt": _FLAG,
-            "file_name": _TEXT,
-            "text": _TEXT_OR_NULL,
-            "voice": _TEXT_OR_NULL,
+            "channel": TEXT,
+            "priority": WHOLE,
+            "interrupt": FLAG,
+            "file_name": TEXT,
+            "text": TEXT_OR_NULL,
+            "voice": TEXT_OR_NULL,
             "options": {"type": "object"},
             "position": {"type": ["integer", "null"]},
-            "eta_seconds": _NUMBER_OR_NULL,
-            "duration_s": _NUMBER_OR_NULL,
-            "played_s": _NUMBER,
-            "progress": _NUMBER,
-            "gain_db": _NUMBER_OR_NULL,
-            "error": _TEXT_OR_NULL,
-            "reason": _TEXT_OR_NULL,
-            "created_at": _TEXT,
-            "updated_at": _TEXT,
-            "started_at": _TEXT_OR_NULL,
-            "ended_at": _TEXT_OR_NULL,
+            "eta_seconds": NUMBER_OR_NULL,
+            "duration_s": NUMBER_OR_NULL,
+            "played_s": NUMBER,
+            "progress": NUMBER,
+            "gain_db": NUMBER_OR_NULL,
+            "error": TEXT_OR_NULL,
+            "reason": TEXT_OR_NULL,
+            "created_at": TEXT,
+            "updated_at": TEXT,
+            "started_at": TEXT_OR_NULL,
+            "ended_at": TEXT_OR_NULL,
         }
     ),
-    "Callbacks": _object(
+    "Callbacks": object_(
         {
-            "callbacks": _list(
-                _object(
+            "callbacks": list_(
+                object_(
                     {
-                        "event_id": _TEXT,
-                        "event": _TEXT,
-                        "receiver": {**_TEXT, "description": "scheme, host and port"},
+                        "event_id": TEXT,
+                        "event": TEXT,
+                        "receiver": {**TEXT, "description": "scheme, host and port"},
                         "state": {"enum": ["pending", "delivered", "failed"]},
-                        "attempts": _WHOLE,
-                        "last_error": _TEXT_OR_NULL,
-                        "created_at": _TEXT,
-                        "next_at": _TEXT_OR_NULL,
-                        "ended_at": _TEXT_OR_NULL,
+                        "attempts": WHOLE,
+                        "last_error": TEXT_OR_NULL,
+                        "created_at": TEXT,
+                        "next_at": TEXT_OR_NULL,
+                        "ended_at": TEXT_OR_NULL,
                     }
                 )
             )
         }
     ),
-    "ChannelAvatar": {
-        **_object(
-            {
-                "on_air": {**_TEXT_OR_NULL, "description": "null before the first one"},
-                "wished": _TEXT,
-                "state": {"enum": [state.value for state in WishState]},
-                "error": _TEXT_OR_NULL,
-            }
-        ),
-        "type": ["object", "null"],
-        "description": "null on a channel without an avatar",
-    },
-    "Channels": _object({"channels": _list(_ref("Channel"))}),
-    "Channel": _object(
+    "Tasks": object_({"tasks": list_(ref("Task"))}),
+    "Status": object_(
         {
-            "name": _TEXT,
-            "width": _WHOLE,
-            "height": _WHOLE,
-            "fps": _WHOLE,
-            "avatar": _ref("ChannelAvatar"),
-        }
-    ),
-    "WishedAvatar": _object({"channel": _TEXT, "avatar": _ref("ChannelAvatar")}),
-    "Tasks": _object({"tasks": _list(_ref("Task"))}),
-    "Status": _object(
-        {
-            "station": _TEXT,
-            "version": _TEXT,
-            "ready": _FLAG,
-            "reason": _TEXT,
+            "station": TEXT,
+            "version": TEXT,
+            "ready": FLAG,
+            "reason": TEXT,
             "ticks": {"type": ["integer", "null"]},
-            "late_ms": _NUMBER_OR_NULL,
-            "channels": _list({"type": "object"}),
+            "late_ms": NUMBER_OR_NULL,
+            "channels": list_({"type": "object"}),
             "relay": {"type": ["object", "null"]},
             "preview": {"type": ["object", "null"]},
             "tasks": {"type": "object"},
-            "roles": _list({"type": "object"}),
-            "things": _list(_ref("Thing")),
+            "roles": list_({"type": "object"}),
+            "things": list_(ref("Thing")),
         }
     ),
 }
 
 
-def _answer(description: str, schema: str, media: str = "application/json") -> Schema:
-    return {"description": description, "content": {media: {"schema": _ref(schema)}}}
-
-
-def _problems(**described: str) -> Schema:
-    return {
-        status.removeprefix("s"): _answer(text, "Problem", "application/problem+json")
-        for status, text in described.items()
-    }
-
-
-_TASK_ID: Schema = {"name": "task_id", "in": "path", "required": True, "schema": _TEXT}
+_TASK_ID: Schema = {"name": "task_id", "in": "path", "required": True, "schema": TEXT}
 _LIMIT: Schema = {
     "name": "limit",
     "in": "query",
     "schema": {"type": "integer", "minimum": 1, "maximum": 500, "default": 100},
 }
-_CHANNEL: Schema = {"name": "channel", "in": "query", "schema": _TEXT}
+_CHANNEL: Schema = {"name": "channel", "in": "query", "schema": TEXT}
 
 _TEXT_TO_SAY: Schema = {
     "type": "string",
@@ -210,11 +171,11 @@ _SOUND: Schema = {
     "description": "wav, mp3, flac, ogg, opus, m4a, webm and what else FFmpeg decodes; either this "
     "or text",
 }
-_SAID: Schema = _object({"text": _TEXT_TO_SAY, **_WISHES}, ["text"])
+_SAID: Schema = object_({"text": _TEXT_TO_SAY, **_WISHES}, ["text"])
 _REQUEST: Schema = {
     "required": True,
     "content": {
-        MULTIPART: {"schema": _object({"audio_file": _SOUND, "text": _TEXT_TO_SAY, **_WISHES}, [])},
+        MULTIPART: {"schema": object_({"audio_file": _SOUND, "text": _TEXT_TO_SAY, **_WISHES}, [])},
         URLENCODED: {"schema": _SAID},
         JSON: {"schema": _SAID},
     },
@@ -222,15 +183,15 @@ _REQUEST: Schema = {
 
 
 def _header(name: str, description: str) -> Schema:
-    return {"name": name, "in": "header", "description": description, "schema": _TEXT}
+    return {"name": name, "in": "header", "description": description, "schema": TEXT}
 
 
 def _accepted(description: str) -> Schema:
     return {
-        **_answer(description, "Accepted"),
+        **answer(description, "Accepted"),
         "headers": {
-            "Location": {"schema": _TEXT, "description": "the task"},
-            "Idempotency-Replayed": {"schema": _TEXT, "description": "true: it was there already"},
+            "Location": {"schema": TEXT, "description": "the task"},
+            "Idempotency-Replayed": {"schema": TEXT, "description": "true: it was there already"},
         },
     }
 
@@ -245,7 +206,7 @@ _SPEAK: Schema = {
     "responses": {
         "200": _accepted("As 202, for Prefer: status=200"),
         "202": _accepted("Accepted: it is on the disk"),
-        **_problems(
+        **problems(
             s400="Neither or both of audio_file and text, or not readable",
             s408="The upload stopped arriving",
             s409="The idempotency key came with another request before",
@@ -270,9 +231,9 @@ _LISTEN: Schema = {
             "with task_id, channel, at, tick, played_s, reason. Or event: avatar, once another one "
             "is on air or could not be; data: JSON with channel, at, avatar, state, reason. "
             "avatar_made and avatar_failed: avatar, at, reason",
-            "content": {"text/event-stream": {"schema": _TEXT}},
+            "content": {"text/event-stream": {"schema": TEXT}},
         },
-        **_problems(s422="No such channel", s503="Too many listeners; see Retry-After"),
+        **problems(s422="No such channel", s503="Too many listeners; see Retry-After"),
     },
 }
 
@@ -280,11 +241,11 @@ _INTERRUPT: Schema = {
     "summary": "Stop what is on air",
     "requestBody": {
         "required": False,
-        "content": {"application/json": {"schema": _object({"channel": _TEXT}, [])}},
+        "content": {"application/json": {"schema": object_({"channel": TEXT}, [])}},
     },
     "responses": {
-        "200": _answer("What was stopped", "Interrupted"),
-        **_problems(
+        "200": answer("What was stopped", "Interrupted"),
+        **problems(
             s400="Not JSON",
             s408="The request stopped arriving",
             s413="Too large",
@@ -295,91 +256,12 @@ _INTERRUPT: Schema = {
 }
 
 
-_WISH_AVATAR: Schema = {
-    "summary": "Another avatar on a channel, without going off air",
-    "parameters": [{"name": "name", "in": "path", "required": True, "schema": _TEXT}],
-    "requestBody": {
-        "required": True,
-        "content": {
-            JSON: {
-                "schema": _object(
-                    {"avatar": {**_TEXT_OR_NULL, "description": "null: that of the settings"}}
-                )
-            }
-        },
-    },
-    "responses": {
-        "202": _answer("It is on the disk and survives restarts", "WishedAvatar"),
-        **_problems(
-            s400="Not JSON",
-            s404="No such channel",
-            s408="The request stopped arriving",
-            s413="Too large",
-            s415="Not JSON",
-            s422="No such avatar, or the channel has none",
-            s503="The store is busy",
-            s507="The disk is full",
-        ),
-    },
-}
-
-
-_SDP: Schema = {"application/sdp": {"schema": _TEXT}}
-_WHEP_CHANNEL: Schema = {"name": "channel", "in": "path", "required": True, "schema": _TEXT}
-_SESSION: Schema = {"name": "session", "in": "path", "required": True, "schema": _TEXT}
-
-_WATCH: Schema = {
-    "summary": "Watch a channel by WebRTC (WHEP): an SDP offer for its answer, no trickle",
-    "parameters": [_WHEP_CHANNEL],
-    "requestBody": {"required": True, "content": _SDP},
-    "responses": {
-        "201": {
-            "description": "The answer",
-            "content": _SDP,
-            "headers": {"Location": {"schema": _TEXT, "description": "the session"}},
-        },
-        **_problems(
-            s400="The offer is not text",
-            s404="No such channel, or no preview",
-            s408="The offer stopped arriving",
-            s413="Too large",
-            s415="Not application/sdp",
-            s422="Not an offer that can be answered with H.264",
-            s429="Too many viewers; see Retry-After",
-            s503="The preview or the stream is not there now; see Retry-After",
-        ),
-    },
-}
-
-_LEAVE: Schema = {
-    "summary": "End a session of watching",
-    "parameters": [_WHEP_CHANNEL, _SESSION],
-    "responses": {
-        "200": {"description": "It ends", "content": {"text/plain": {"schema": _TEXT}}},
-        **_problems(s404="No such session", s503="The preview is not there now"),
-    },
-}
-
-
-def _get(summary: str, schema: str, *parameters: Schema, **problems: str) -> Schema:
-    return {
-        "summary": summary,
-        "parameters": list(parameters),
-        "responses": {"200": _answer(summary, schema), **_problems(**problems)},
-    }
-
-
-def _other(summary: str, media: str) -> Schema:
-    content = {media: {"schema": _TEXT}}
-    return {"summary": summary, "responses": {"200": {"description": summary, "content": content}}}
-
-
 def openapi_document() -> dict[str, Any]:
     """The contract as OpenAPI 3.1."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "Broadcaster", "version": __version__},
-        "paths": with_access(_paths(), _answer("", "Problem", "application/problem+json")),
+        "paths": with_access(_paths(), answer("", "Problem", "application/problem+json")),
         "components": {"schemas": _SCHEMAS, "securitySchemes": SECURITY_SCHEMES},
         "security": [{SCHEME: []}, {}],
     }
@@ -387,28 +269,28 @@ def openapi_document() -> dict[str, Any]:
 
 def _callbacks() -> Schema:
     told = "What its callback_url was told"
-    return _get(told, "Callbacks", _TASK_ID, s404="No such task", s503="The task store is busy")
+    return get(told, "Callbacks", _TASK_ID, s404="No such task", s503="The task store is busy")
 
 
 def _paths() -> Schema:
     busy = {"s503": "The task store is busy"}
-    cancel = _get("The task, cancelled", "Task", _TASK_ID, s404="No such task", **busy)
-    cancel["responses"].update(_problems(s409="It has ended"))
-    ready = _get("On air", "Readiness")
-    ready["responses"]["503"] = _answer("Not on air, and why", "Readiness")
+    cancel = get("The task, cancelled", "Task", _TASK_ID, s404="No such task", **busy)
+    cancel["responses"].update(problems(s409="It has ended"))
+    ready = get("On air", "Readiness")
+    ready["responses"]["503"] = answer("Not on air, and why", "Readiness")
     return {
-        "/": {"get": _other("The station's page", "text/html")},
-        "/page.css": {"get": _other("Its style", "text/css")},
-        "/page.js": {"get": _other("Its script", "text/javascript")},
-        "/favicon.svg": {"get": _other("Its icon", "image/svg+xml")},
-        "/healthz": {"get": _get("This process answers", "Health")},
+        "/": {"get": other("The station's page", "text/html")},
+        "/page.css": {"get": other("Its style", "text/css")},
+        "/page.js": {"get": other("Its script", "text/javascript")},
+        "/favicon.svg": {"get": other("Its icon", "image/svg+xml")},
+        "/healthz": {"get": get("This process answers", "Health")},
         "/readyz": {"get": ready},
-        "/status": {"get": _get("The whole station", "Status")},
-        "/metrics": {"get": _other("Prometheus metrics", "text/plain")},
-        "/openapi.json": {"get": _other("This document", "application/json")},
+        "/status": {"get": get("The whole station", "Status")},
+        "/metrics": {"get": other("Prometheus metrics", "text/plain")},
+        "/openapi.json": {"get": other("This document", "application/json")},
         "/generate_video": {"post": _SPEAK},
         "/tasks": {
-            "get": _get(
+            "get": get(
                 "The newest tasks first",
                 "Tasks",
                 _LIMIT,
@@ -418,15 +300,12 @@ def _paths() -> Schema:
             )
         },
         "/tasks/{task_id}": {
-            "get": _get("One task", "Task", _TASK_ID, s404="No such task", **busy),
+            "get": get("One task", "Task", _TASK_ID, s404="No such task", **busy),
             "delete": cancel,
         },
         "/tasks/{task_id}/callbacks": {"get": _callbacks()},
         "/interrupt": {"post": _INTERRUPT},
-        "/channels": {"get": _get("The channels and their avatars", "Channels", **busy)},
-        "/channels/{name}/avatar": {"put": _WISH_AVATAR},
         **avatar_paths(),
+        **channel_paths(),
         "/events": {"get": _LISTEN},
-        "/whep/{channel}": {"post": _WATCH},
-        "/whep/{channel}/{session}": {"delete": _LEAVE},
     }

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import idle_media
-from broadcaster.errors import ConfigError, MediaError
+from broadcaster.avatars.shelf import Shelf, find
+from broadcaster.errors import AvatarNotFound, ConfigError, MediaError
 from broadcaster.formats import EncodeFormat
 from broadcaster.settings.load import revised
 from broadcaster.settings.model import Channel, SettingsModel
 from broadcaster.settings.platforms import load_platforms, plan_encode
 from broadcaster.speech.decode import probe_upload
-from broadcaster.speech.speaking import check_voice
+from broadcaster.speech.speaking import check_voice, fitting_voice
 from broadcaster.speech.text import read_text
 from broadcaster.studio.preparation import decode_settings
 from gpu_pool.contracts import EngineSpec
@@ -90,11 +91,12 @@ def read_order(asked: Asked, settings: SettingsModel) -> RenderOrder:
         MediaError, SpeechError: sound that cannot be decoded, text that cannot be spoken.
     """
     channel = _channel(asked, settings.channels[0])
+    _check_avatar(channel.avatar, settings.station.state_dir)
     fmt = plan_encode(channel, load_platforms()).format
     fade_ticks = round(settings.playout.fade_ms * fmt.video.fps / 1000)
     check_place(asked.out, asked.force)
     engine = _engine(asked.engine) if asked.engine else None
-    voice = asked.voice or settings.speech.voice
+    voice = fitting_voice(asked.voice or "", settings.speech.voice, channel.avatar)
     check_voice(voice)
     if asked.text is not None:
         read_text(asked.text, "en")
@@ -142,6 +144,14 @@ def _channel(asked: Asked, channel: Channel) -> Channel:
         known = ", ".join(idle_media.presenters())
         raise ConfigError(f"a film needs an avatar: one of {known}")
     return revised(wished, {"avatar": wished.presenter or idle_media.DEFAULT})
+
+
+def _check_avatar(name: str, state_dir: Path) -> None:
+    try:
+        find(name, state_dir)
+    except AvatarNotFound as error:
+        known = ", ".join([*idle_media.presenters(), *Shelf(state_dir / "avatars").names()])
+        raise ConfigError(f"{error}; there are {known}") from error
 
 
 def _size(size: str | None) -> dict[str, int]:

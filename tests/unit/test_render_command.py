@@ -60,7 +60,7 @@ def test_a_text_can_come_through_a_pipe_and_a_film_be_replaced(tmp_path: Path) -
         (("--text", " ... "), "The text holds nothing that can be spoken."),
         (("--text", "a" * 5001), "The text is longer than 5000 characters; it has 5001."),
         (("--text", "a", "--voice", "bob"), "'bob' is no voice"),
-        (("--text", "a", "--avatar", "bob"), "avatar must be auto, none or one of anna, leon"),
+        (("--text", "a", "--avatar", "bob"), "no avatar is called 'bob'; there are anna, leon"),
         (("--text", "a", "--avatar", "none"), "a film needs an avatar: one of anna, leon"),
         (("--text", "a", "--engine", "bob"), "no engine 'bob'; there are "),
         (("--text", "a", "--size", "big"), "a size is WIDTHxHEIGHT"),
