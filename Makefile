@@ -1,10 +1,11 @@
 # The station's commands. `make` alone lists them.
 
 PYTHON := .venv/bin/python
+TORCH_PYTHON := .venv-torch/bin/python
 export DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench avatars clean setup setup-test install rollback uninstall
+.PHONY: help run test lint bench avatars clean setup setup-test setup-torch install rollback uninstall
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -15,13 +16,18 @@ setup: ## Install what is missing: apt packages, .venv
 setup-test:
 	@requirements/setup.sh test
 
+setup-torch:
+	@requirements/setup.sh torch
+
 # One line and exec: the supervisor is make's direct child. make hands on SIGTERM; a SIGINT to make
 # alone, or the end of make, the supervisor finds out itself (BROADCASTER_FOLLOW_PARENT).
 run: setup ## Set up if needed, then run the station in the foreground (Ctrl-C ends it)
 	@exec env BROADCASTER_FOLLOW_PARENT=1 $(PYTHON) -m broadcaster run
 
-test: setup-test lint ## Set up if needed, then lint and run every test
-	@exec $(PYTHON) -m pytest
+# Two runs: the station's tests without torch, as most stations are, then those that need it.
+test: setup-test setup-torch lint ## Set up if needed, then lint and run every test
+	@$(PYTHON) -m pytest
+	@exec $(TORCH_PYTHON) -m pytest tests/torch tests/unit/test_mouth_training.py
 
 lint: setup-test ## Style, formatting and types
 	@$(PYTHON) -m ruff check .
@@ -43,6 +49,6 @@ rollback: ## Bring back the version that was installed before
 uninstall: ## Remove the service; settings and state stay (PURGE=1 removes them too)
 	@exec systemd/install.sh uninstall $(if $(PURGE),--purge)
 
-clean: ## Remove .venv, var (state and caches) and what the tools left
-	@rm -rf .venv var build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## Remove .venv, .venv-torch, var (state and caches) and what the tools left
+	@rm -rf .venv .venv-torch var build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,7 @@ from broadcaster.access import command as access
 from broadcaster.avatars import command as avatar
 from broadcaster.callbacks import command as callbacks
 from broadcaster.errors import BroadcasterError, ConfigError
+from broadcaster.models import command as models
 from broadcaster.presenter import command as presenter
 from broadcaster.render import command as render
 
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "callbacks": lambda: _obey(lambda: callbacks.run(arguments, _say)),
         "render": lambda: render.run(arguments, _say, _complain),
         "avatar": lambda: _avatar(arguments),
+        "models": lambda: _models(arguments),
     }
     return commands[arguments.command]()
 
@@ -68,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     render.add_arguments(commands.add_parser("render", help="make a film of a speech, off air"))
     avatar.add_arguments(
         commands.add_parser("avatar", help="make avatars of pictures and clips, list, remove them")
+    )
+    models.add_arguments(
+        commands.add_parser("models", help="tell which weights of the neural engines are there")
     )
     return parser
 
@@ -113,6 +118,14 @@ def _avatar(arguments: argparse.Namespace) -> int:
         _complain("interrupted; nothing was kept")
         return EXIT_INTERRUPTED
     return 0
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    try:
+        return 0 if models.run(arguments, _say) else EXIT_CHECK_FAILED
+    except ConfigError as error:
+        _complain(str(error))
+        return EXIT_CANNOT_START
 
 
 def _complain(line: str) -> None:

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Sets up what is missing on a Debian machine: programs (apt), then .venv with pinned wheels.
-#   requirements/setup.sh [base|test|programs]    (programs: apt alone)
+#   requirements/setup.sh [base|gpu|test|torch|programs]    (programs: apt alone)
+# base is what a station needs, gpu adds torch to it for the neural engines, test adds what the tests
+# need; torch makes a second folder, .venv-torch, in which the tests of the neural engines run.
 # Quick when nothing is missing. Two runs at once wait for each other. An nginx or Prometheus that
 # was there before is not touched; one that comes with this set-up is left neither enabled nor running.
 set -eu
@@ -8,12 +10,13 @@ set -eu
 profile=${1:-base}
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 venv=$root/.venv
+[ "$profile" != torch ] || venv=$root/.venv-torch
 PATH=$PATH:/usr/sbin:/sbin
 
 say() { echo "setup: $*" >&2; }
 
 case $profile in
-base | test | programs) ;;
+base | gpu | test | torch | programs) ;;
 *) say "unknown set of requirements '$profile'" && exit 2 ;;
 esac
 
@@ -45,7 +48,11 @@ missing_packages() {
 # What decides the contents of the venv: the lists, this script, and where the folder lies.
 stamp_of() {
     files=requirements/base.txt
-    [ "$1" = base ] || files="$files requirements/$1.txt requirements/openh264.txt"
+    case $1 in
+    gpu) files="$files requirements/gpu.txt" ;;
+    test) files="$files requirements/test.txt requirements/openh264.txt" ;;
+    torch) files="$files requirements/test.txt requirements/gpu.txt requirements/torch.txt" ;;
+    esac
     # shellcheck disable=SC2086 # words on purpose
     { (cd "$root" && cat $files requirements/setup.sh pyproject.toml) && echo "$root"; } |
         sha256sum | cut -d' ' -f1
@@ -216,7 +223,7 @@ install_wheels() {
         say "pip failed; without a package index, install requirements/$profile.txt into $venv"
         exit 1
     }
-    [ "$profile" = base ] || install_second_decoder
+    [ "$profile" != test ] || install_second_decoder
     link_project
     stamp_of base >"$venv/.stamp-base"
     stamp_of "$profile" >"$venv/.stamp-$profile"

@@ -73,7 +73,7 @@ LAYERS: Mapping[str, int] = {
         MECHANISM,
     ),
     **dict.fromkeys(
-        ("api", "preview", "presenter", "render", "supervisor", "checks", "cli", "__main__"),
+        ("api", "preview", "presenter", "models", "render", "supervisor", "checks", "cli", "__main__"),
         COMPOSITION,
     ),
 }  # fmt: skip

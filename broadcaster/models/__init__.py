@@ -1,0 +1,1 @@
+"""The command ``broadcaster models``: which weights of the neural engines are there."""
