@@ -1,0 +1,152 @@
+"""Wav2Lip's way with pictures: the authors' bytes where they are asked for, no seam on air."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gpu_pool.engines.presenter import colour
+from gpu_pool.engines.wav2lip.face import (
+    Box,
+    cut,
+    network_faces,
+    overwrite,
+    smoothed,
+    to_and_fro,
+    to_bytes,
+)
+from gpu_pool.engines.wav2lip.paste import Patch, bgr_of
+from tests.oracles.recipe import image, uniform
+
+GOLDEN = np.load(
+    Path(__file__).parents[1] / "fixtures" / "conformance" / "wav2lip_image_pipeline.npz"
+)
+BOX = Box(50, 181, 90, 205)
+RESAMPLER = 2
+"""Levels by which versions of OpenCV may differ."""
+
+
+def frames(count: int) -> list[NDArray[np.uint8]]:
+    return [image(f"w2limg/frame{index}", 240, 320) for index in range(count)]
+
+
+def i420(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = bgr.shape[:2]
+    flat = colour.packed(colour.planes(bgr))
+    return np.asarray(flat, np.uint8).reshape(height * 3 // 2, width)
+
+
+def test_the_network_is_given_the_originals_input() -> None:
+    golden = GOLDEN["datagen_img_batch_u8"]
+    count = len(golden)
+    faces = np.stack([cut(frames(3)[index % 3], BOX, 96) for index in range(count)])
+    own = network_faces(faces).transpose(0, 2, 3, 1).astype(np.int16)
+    assert np.abs(own - golden).max() <= RESAMPLER
+    assert not own[:, 48:, :, :3].any()
+
+
+def predicted() -> NDArray[np.float32]:
+    coarse = uniform("w2limg/pred", (4, 96, 96, 3))[:, ::8, ::8]
+    return coarse.repeat(8, axis=1).repeat(8, axis=2).transpose(0, 3, 1, 2)
+
+
+def test_a_drawn_face_is_put_back_as_the_original_does() -> None:
+    faces = to_bytes(predicted())
+    for index, golden in enumerate(GOLDEN["paste_frames"]):
+        frame = frames(2)[index].copy()
+        overwrite(frame, BOX, faces[index])
+        off = np.abs(frame.astype(np.int16) - golden)
+        assert off.max() <= RESAMPLER
+        outside = np.ones(frame.shape[:2], bool)
+        outside[BOX.top : BOX.bottom, BOX.left : BOX.right] = False
+        assert not off[outside].any()
+
+
+def test_boxes_are_smoothed_in_whole_numbers_as_the_original_does() -> None:
+    np.testing.assert_array_equal(smoothed(GOLDEN["smooth_in"]), GOLDEN["smooth_T5"])
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_pictures_go_to_and_fro(count: int) -> None:
+    golden = GOLDEN[f"mirror_index_size{count}"]
+    assert [to_and_fro(index, count) for index in range(len(golden))] == golden.tolist()
+
+
+def test_a_box_grows_within_its_frame() -> None:
+    assert Box(5, 100, 3, 90).padded((10, 10, 2, 20), 105, 100) == Box(0, 105, 1, 100)
+
+
+# --- on air ---------------------------------------------------------------------------------
+
+PICTURE = i420(image("paste/frame", 240, 320))
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(
+    top=st.integers(0, 100),
+    left=st.integers(0, 150),
+    height=st.integers(24, 140),
+    width=st.integers(24, 170),
+)
+def test_only_the_lower_part_of_the_box_changes(
+    top: int, left: int, height: int, width: int
+) -> None:
+    box = Box(top, top + height, left, left + width)
+    pasted = PICTURE.copy()
+    Patch.of(box).paste(pasted, np.full((96, 96, 3), 255, np.uint8))
+    changed = np.argwhere(pasted[:240] != PICTURE[:240])
+    assert len(changed)
+    assert changed[:, 0].min() >= top + int(0.46 * height)
+    assert changed[:, 0].max() < box.bottom
+    assert changed[:, 1].min() >= left
+    assert changed[:, 1].max() < box.right
+    chroma = pasted[240:].reshape(2, 120, 160) != PICTURE[240:].reshape(2, 120, 160)
+    rows, columns = np.argwhere(chroma)[:, 1], np.argwhere(chroma)[:, 2]
+    assert rows.min(initial=999) >= (top + int(0.46 * height)) // 2
+    assert columns.max(initial=0) <= (box.right - 1) // 2
+
+
+def test_a_face_pasted_onto_itself_is_not_seen() -> None:
+    """Cutting, colours both ways and pasting cost a level or two."""
+    smooth = i420(
+        np.repeat(np.linspace(40, 200, 320, dtype=np.uint8)[None, :, None], 240, 0).repeat(3, 2)
+    )
+    for box in (Box(40, 200, 60, 200), Box(41, 202, 63, 206)):
+        pasted = smooth.copy()
+        face = cut(bgr_of(smooth, Box(0, 240, 0, 320)), box, 256)
+        Patch.of(box).paste(pasted, face)
+        assert np.abs(pasted.astype(np.int16) - smooth).max() <= 2
+
+
+def test_a_patch_fades_without_a_step() -> None:
+    flat = i420(np.full((240, 320, 3), 60, np.uint8))
+    pasted = flat.copy()
+    Patch.of(Box(20, 220, 60, 260)).paste(pasted, np.full((96, 96, 3), 200, np.uint8))
+    luma = pasted[:240].astype(np.int16)
+    assert luma.max() - luma.min() > 100
+    assert np.abs(np.diff(luma, axis=0)).max() < 16
+    assert np.abs(np.diff(luma, axis=1)).max() < 16
+
+
+def test_half_the_strength_is_half_the_way() -> None:
+    whole, half, none = PICTURE.copy(), PICTURE.copy(), PICTURE.copy()
+    patch, face = Patch.of(Box(20, 220, 60, 260)), np.full((96, 96, 3), 230, np.uint8)
+    for picture, strength in ((whole, 1.0), (half, 0.5), (none, 0.0)):
+        patch.paste(picture, face, strength)
+    np.testing.assert_array_equal(none, PICTURE)
+    middle = (whole.astype(np.float32) + PICTURE) / 2
+    assert np.abs(half - middle).max() <= 1
+
+
+def test_a_box_of_a_picture_has_its_colours() -> None:
+    bgr = np.zeros((240, 320, 3), np.uint8)
+    bgr[:, :160], bgr[:, 160:] = (30, 90, 200), (180, 120, 40)
+    found = bgr_of(i420(bgr), Box(11, 99, 21, 299))
+    assert found.shape == (88, 278, 3)
+    away = np.abs(found.astype(np.int16) - bgr[11:99, 21:299]).max(axis=(0, 2))
+    assert np.delete(away, range(136, 143)).max() <= 2
