@@ -18,6 +18,7 @@ ENGINES: Mapping[str, str] = {
     "photo": "gpu_pool.engines.photo.engine",
     "presenter": "gpu_pool.engines.presenter.engine",
     "simulated": "gpu_pool.engines.simulated",
+    "wav2lip": "gpu_pool.engines.wav2lip.engine",
 }
 """Name -> module."""
 

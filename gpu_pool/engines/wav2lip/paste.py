@@ -73,6 +73,29 @@ class Patch:
 
     def paste(self, picture: Picture, face: Bgr, strength: float = 1.0) -> None:
         """Blend a drawn face (size, size, 3) into an I420 picture, ``strength`` 0 to 1 of it."""
+        shares = self.luma, self.chroma, self.chroma
+        planes = _planes(picture, self.outer)
+        for plane, fresh, share in zip(planes, self._drawn(face), shares, strict=True):
+            way = (fresh - plane) * (share * np.float32(strength))
+            plane[:] = plane + way + np.float32(0.5)
+
+    def overwrite(self, picture: Picture, face: Bgr) -> None:
+        """Put a drawn face over the whole box with hard edges, as the authors do."""
+        box, outer = self.box, self.outer
+        inner = np.zeros((outer.height, outer.width), np.float32)
+        down, across = box.top - outer.top, box.left - outer.left
+        inner[down : down + box.height, across : across + box.width] = 1
+        half = cv2.resize(
+            inner, (outer.width // 2, outer.height // 2), interpolation=cv2.INTER_AREA
+        )
+        drawn = self._drawn(face)
+        for plane, fresh, share in zip(
+            _planes(picture, outer), drawn, (inner, half, half), strict=True
+        ):
+            plane[:] = plane + (fresh - plane) * share + np.float32(0.5)
+
+    def _drawn(self, face: Bgr) -> colour.Planes:
+        """A drawn face as the outer box's planes, float32; its edge goes on outside the box."""
         box, outer = self.box, self.outer
         drawn = cv2.resize(face, (box.width, box.height), interpolation=cv2.INTER_LINEAR)
         lack = (
@@ -81,11 +104,7 @@ class Patch:
         )
         if any(lack):
             drawn = cv2.copyMakeBorder(drawn, *lack, cv2.BORDER_REPLICATE)
-        shares = self.luma, self.chroma, self.chroma
-        drawn_planes = colour.planes(np.asarray(drawn, np.float32))
-        for plane, fresh, share in zip(_planes(picture, outer), drawn_planes, shares, strict=True):
-            way = (fresh - plane) * (share * np.float32(strength))
-            plane[:] = plane + way + np.float32(0.5)
+        return colour.planes(np.asarray(drawn, np.float32))
 
 
 def _ramp(length: int, begins: float, ends: float) -> NDArray[np.float32]:

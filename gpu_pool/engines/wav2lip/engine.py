@@ -1,0 +1,213 @@
+"""The engine ``wav2lip``: the authors' network, the user's weights, a photo avatar's face.
+
+Inside a worker; needs torch. Drawn faces go into the idle loop's pictures at their ticks. Nothing
+is remembered from batch to batch but what every batch would find the same.
+
+Options::
+
+    weights: /models/wav2lip.pth   the file, 96 or 256 pixels; required
+    precision: auto                float32, bfloat16 or float16; auto is float32 on a CPU and
+                                   bfloat16 on a GPU
+    batch_pictures: 8              faces drawn by one pass: 0.32 s at 25 fps
+    threads: 1                     of a CPU worker
+    keep_mb: 512                   of pictures and of what the network sees in them, per avatar
+    conformance: false             the whole box overwritten with hard edges, as the authors do
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpu_pool.contracts import (
+    SOUND_RATE_HZ,
+    AvatarRef,
+    Batch,
+    BatchRefused,
+    EngineNeeds,
+    Json,
+    Picture,
+    Sound,
+)
+from gpu_pool.engines.checkpoint import open_checkpoint
+from gpu_pool.engines.wav2lip import mel
+from gpu_pool.engines.wav2lip.avatar import LoopedFace, Shown
+from gpu_pool.engines.wav2lip.face import to_bytes
+from gpu_pool.engines.wav2lip.network import Wav2Lip
+from gpu_pool.windows import sound_span
+
+Windows = NDArray[np.float32]
+"""(pictures, 80, 16): what each picture hears."""
+
+PRECISIONS: Mapping[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+# A column hears 400 samples to both sides, and one more before for the pre-emphasis; a picture's
+# first column begins up to one column (200 samples) before the picture.
+LOOKBACK_S = (mel.WINDOW // 2 + mel.HOP + 1) / SOUND_RATE_HZ
+LOOKAHEAD_S = ((mel.COLUMNS - 1) * mel.HOP + mel.WINDOW // 2) / SOUND_RATE_HZ
+"""At any rate of pictures: their own length would have to be taken off."""
+
+_EASE_PICTURES = 2
+"""A task's first and last picture are the idle loop's; so soon the drawn face is all there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """See the module."""
+
+    weights: str
+    precision: str = "auto"
+    batch_pictures: int = 8
+    threads: int = 1
+    keep_mb: int = 512
+    conformance: bool = False
+
+    @classmethod
+    def of(cls, given: Mapping[str, Json]) -> Options:
+        """Options as they come from the settings.
+
+        Raises:
+            ValueError: one is unknown, missing, or out of its range.
+        """
+        known = {each.name for each in fields(cls)}
+        unknown = sorted(set(given) - known)
+        if unknown:
+            raise ValueError(f"wav2lip has no option {unknown[0]!r}; it has {', '.join(known)}")
+        if not given.get("weights"):
+            raise ValueError("wav2lip needs the option weights: a file of the network's weights")
+        made = cls(**cast(dict[str, Any], dict(given)))
+        if made.precision not in {"auto", *PRECISIONS}:
+            raise ValueError(
+                f"precision {made.precision!r} is none of auto, {', '.join(PRECISIONS)}"
+            )
+        for name, least in (("batch_pictures", 1), ("threads", 1), ("keep_mb", 0)):
+            value = getattr(made, name)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name} has to be a whole number from {least} on")
+        return made
+
+
+class Wav2LipEngine:
+    """Follows the protocol ``Engine``.
+
+    An avatar's ``source`` is the folder of a photo avatar. Cue ``spoken``: how many pictures of the
+    task carry sound.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.needs = EngineNeeds(LOOKBACK_S, LOOKAHEAD_S, options.batch_pictures)
+        self._network: Wav2Lip | None = None
+        self._avatars: dict[str, LoopedFace] = {}
+
+    @property
+    def network(self) -> Wav2Lip:
+        """The loaded network."""
+        assert self._network is not None, "load comes first"
+        return self._network
+
+    def load(self, device: str) -> None:
+        """Load the weights.
+
+        Raises:
+            CheckpointRefused: the file is not a Wav2Lip's.
+        """
+        cv2.setNumThreads(1)
+        torch.set_num_threads(self._options.threads)
+        precision = self._options.precision
+        if precision == "auto":
+            precision = "float32" if device == "cpu" else "bfloat16"
+        checkpoint = open_checkpoint(Path(self._options.weights))
+        self._network = Wav2Lip(checkpoint, device, PRECISIONS[precision])
+
+    def prepare(self, avatar: AvatarRef) -> None:
+        """Read an avatar's folder for the picture's size.
+
+        Raises:
+            AvatarRefused: it is none, or its face is too small.
+        """
+        keep_bytes = self._options.keep_mb << 20
+        self._avatars[avatar.name] = LoopedFace(
+            Path(avatar.source), avatar.picture, self.network, keep_bytes
+        )
+
+    def features(self, sound: Sound, first: int, count: int, fps: int) -> Windows:
+        """The mel window of every picture."""
+        origin, _ = sound_span(self.needs, fps, first, count)
+        starts = [mel.column_of(index, fps) for index in range(first, first + count)]
+        whole = mel.mel_of_columns(sound, origin, starts[0], starts[-1] - starts[0] + mel.COLUMNS)
+        return np.stack([whole[:, s - starts[0] :][:, : mel.COLUMNS] for s in starts])
+
+    def render(
+        self,
+        batch: Batch,
+        features: Windows,
+        out: Sequence[Picture],
+        abandoned: Callable[[], bool],
+    ) -> None:
+        """Draw every picture."""
+        if not np.isfinite(features).all():
+            raise BatchRefused("the sound holds what is no number")
+        shares = [self._share(batch, index) for index in range(batch.count)]
+        ticks = [batch.base_tick + index for index in range(batch.count)]
+        with torch.inference_mode():
+            shown = self._avatars[batch.avatar].shown(ticks)
+            if abandoned():
+                return
+            talking = [index for index, share in enumerate(shares) if share > 0]
+            faces = self._draw(features, shown, talking)
+        for picture, idle in zip(out, shown, strict=True):
+            picture[:] = idle.picture
+        for index, face in zip(talking, faces, strict=True):
+            self._paste(out[index], shown[index], face, shares[index])
+
+    def _share(self, batch: Batch, offset: int) -> float:
+        """How much of the drawn face a picture shows."""
+        index = batch.key.first + offset
+        spoken = int(cast(float, batch.cues.get("spoken", batch.key.first + batch.count)))
+        if self._options.conformance:
+            return 1.0 if index < spoken else 0.0
+        return min(1.0, max(0.0, min(index, spoken - 1 - index) / _EASE_PICTURES))
+
+    def _draw(
+        self, windows: Windows, shown: Sequence[Shown], which: Sequence[int]
+    ) -> Sequence[NDArray[np.uint8]]:
+        if not which:
+            return ()
+        network = self.network
+        heard = network.hear(self._sound(windows[list(which)]))
+        scales = zip(*(shown[index].seen for index in which), strict=True)
+        seen = [torch.cat(scale).contiguous(memory_format=torch.channels_last) for scale in scales]
+        drawn = network.draw(heard, seen).float().cpu().numpy()
+        return list(to_bytes(np.asarray(drawn, np.float32)))
+
+    def _sound(self, windows: Windows) -> Tensor:
+        made = torch.from_numpy(np.ascontiguousarray(windows[:, None]))
+        return made.to(self.network.device, self.network.dtype)
+
+    def _paste(self, picture: Picture, idle: Shown, face: NDArray[np.uint8], share: float) -> None:
+        if self._options.conformance:
+            idle.patch.overwrite(picture, face)
+        else:
+            idle.patch.paste(picture, face, share)
+
+
+def make(options: Mapping[str, Json]) -> Wav2LipEngine:
+    """The engine, not yet loaded.
+
+    Raises:
+        ValueError: an option is unknown, missing, or out of its range.
+    """
+    return Wav2LipEngine(Options.of(options))
