@@ -73,7 +73,11 @@ LAYERS: Mapping[str, int] = {
         MECHANISM,
     ),
     **dict.fromkeys(
-        ("api", "preview", "presenter", "models", "render", "supervisor", "checks", "cli", "__main__"),
+        ("api", "preview", "presenter", "models", "render"),
+        COMPOSITION,
+    ),
+    **dict.fromkeys(
+        ("supervisor", "checks", "cli", "__main__"),
         COMPOSITION,
     ),
 }  # fmt: skip

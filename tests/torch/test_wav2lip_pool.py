@@ -38,20 +38,20 @@ PICTURES, BATCH = 40, 4
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EngineSpec, AvatarRef]]:
+def avatar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AvatarRef]:
     folder = tmp_path_factory.mktemp("wav2lip")
     file = folder / "wav2lip.pth"
     torch.save({"state_dict": weights("wav2lip96")}, file)
-    avatar = AvatarRef("anna", str(clip_avatar(folder / "clip")), FORMAT)
-    yield EngineSpec("wav2lip", {"weights": str(file), "batch_pictures": BATCH}), avatar
+    engine = EngineSpec("wav2lip", {"weights": str(file), "batch_pictures": BATCH})
+    yield AvatarRef("anna", str(clip_avatar(folder / "clip")), FORMAT, engine=engine)
     file.unlink()
 
 
 @pytest.fixture(scope="module")
-def batches(spec: tuple[EngineSpec, AvatarRef]) -> list[Batch]:
+def batches(avatar: AvatarRef) -> list[Batch]:
     file = Path(__file__).parents[1] / "fixtures" / "slt.opus"
     sound = np.ascontiguousarray(soundfile.read(file, dtype="float32")[0][: PICTURES * 640])
-    needs = make_engine(spec[0]).needs
+    needs = make_engine(avatar.engine).needs
     return [
         Batch(
             BatchKey("main", "a", 0, first),
@@ -66,11 +66,11 @@ def batches(spec: tuple[EngineSpec, AvatarRef]) -> list[Batch]:
 
 
 @pytest.fixture(scope="module")
-def alone(spec: tuple[EngineSpec, AvatarRef], batches: list[Batch]) -> NDArray[np.uint8]:
+def alone(avatar: AvatarRef, batches: list[Batch]) -> NDArray[np.uint8]:
     """What the engine draws in this process."""
-    engine = make_engine(spec[0])
+    engine = make_engine(avatar.engine)
     engine.load("cpu")
-    engine.prepare(spec[1])
+    engine.prepare(avatar)
     out = np.zeros((PICTURES, *FORMAT.shape), np.uint8)
     for batch in batches:
         first, count = batch.key.first, batch.count
@@ -80,7 +80,7 @@ def alone(spec: tuple[EngineSpec, AvatarRef], batches: list[Batch]) -> NDArray[n
 
 
 def test_a_task_survives_the_death_of_a_worker_whole_and_in_order(
-    spec: tuple[EngineSpec, AvatarRef],
+    avatar: AvatarRef,
     batches: list[Batch],
     alone: NDArray[np.uint8],
     tmp_path: Path,
@@ -90,7 +90,7 @@ def test_a_task_survives_the_death_of_a_worker_whole_and_in_order(
     deadline = time.monotonic() + 2 * LIVENESS_S  # two loadings of torch, one more after the kill
     with contextlib.closing(Ring(PICTURES, FORMAT.picture_bytes, tmp_path)) as ring:
         reader = RingReader(ring.path)
-        with Pool(spec[0], [spec[1]], ["cpu", "cpu"], ring) as pool:
+        with Pool([avatar], ["cpu", "cpu"], ring) as pool:
             while any(s.state is not SlotState.READY for s in pool.report().slots):
                 assert time.monotonic() < deadline, pool.report()
                 time.sleep(0.05)

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpu_pool.contracts import Picture, PictureFormat
-from gpu_pool.engines.face import AvatarRefused
+from gpu_pool.contracts import AvatarRefused, Picture, PictureFormat
 from gpu_pool.engines.face.points import CHIN, FOREHEAD, LEFT_CHEEK, RIGHT_CHEEK
 from gpu_pool.engines.face.values import Points
 from gpu_pool.engines.photo.body import Body, ClipBody, load

@@ -143,6 +143,10 @@ class Wav2LipEngine:
             Path(avatar.source), avatar.picture, self.network, keep_bytes
         )
 
+    def forget(self, name: str) -> None:
+        """Let its pictures and what the network saw in them go."""
+        self._avatars.pop(name, None)
+
     def features(self, sound: Sound, first: int, count: int, fps: int) -> Windows:
         """The mel window of every picture."""
         origin, _ = sound_span(self.needs, fps, first, count)
