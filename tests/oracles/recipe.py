@@ -93,6 +93,13 @@ def uniform(name: str, shape: Shape, low: float = 0.0, high: float = 1.0) -> NDA
     return numbers.astype(np.float32).reshape(shape)
 
 
+def normalish(name: str, shape: Shape, scale: float = 1.0) -> NDArray[np.float32]:
+    """Nearly normal numbers of this spread: sums of four even ones."""
+    parts = [unit(f"{name}/{part}", math.prod(shape)) for part in range(4)]
+    made = 0.5 * scale * (parts[0] + parts[1] + parts[2] + parts[3])
+    return made.astype(np.float32).reshape(shape)
+
+
 def image(name: str, height: int, width: int) -> NDArray[np.uint8]:
     """A picture with gradients, waves, discs and a little noise: not only noise is resampled."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)

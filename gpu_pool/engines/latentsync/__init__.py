@@ -1,0 +1,1 @@
+"""LatentSync 1.0: how it sees a face, and how that becomes a picture again."""

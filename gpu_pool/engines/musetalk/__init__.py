@@ -1,0 +1,1 @@
+"""MuseTalk: how its face goes back into the picture."""
