@@ -15,6 +15,8 @@ from typing import Any
 from gpu_pool.contracts import Engine, EngineSpec, PoolError
 
 ENGINES: Mapping[str, str] = {
+    "latentsync": "gpu_pool.engines.latentsync.engine",
+    "musetalk": "gpu_pool.engines.musetalk.engine",
     "photo": "gpu_pool.engines.photo.engine",
     "presenter": "gpu_pool.engines.presenter.engine",
     "simulated": "gpu_pool.engines.simulated",

@@ -1,0 +1,188 @@
+"""An avatar as MuseTalk needs it: where the face is, its latents, and how it goes back.
+
+Between the photo avatar's folder and the engine. Nothing here depends on the sound; every picture
+of the loop is worked on once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpu_pool.contracts import AvatarRefused, Picture, PictureFormat
+from gpu_pool.engines.diffusion.vae import Vae, to_unit
+from gpu_pool.engines.face.points import (
+    CHIN,
+    LEFT_CHEEK,
+    LEFT_LID,
+    NOSE_BASE,
+    RIGHT_CHEEK,
+    RIGHT_LID,
+)
+from gpu_pool.engines.face.values import Points
+from gpu_pool.engines.musetalk import blend
+from gpu_pool.engines.musetalk.parser import FaceParser
+from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized
+from gpu_pool.engines.wav2lip.face import Bgr, Box
+from gpu_pool.engines.wav2lip.paste import Patch, bgr_of
+
+SIZE = 256
+"""Of the face that the network sees and draws."""
+
+MARGIN_PX = 10
+"""Below the chin, since 1.5: the jaw may drop."""
+
+_BRIDGE = 0.55
+"""Landmark 29 of iBUG's 68 (the bridge of the nose, above the tip) lies so far from the eyes' line
+to the base of the nose. The authors' box is centred there, and the mask begins there."""
+
+_SMALLEST_PX = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One picture of the loop: ``picture`` I420, ``patch`` where the face goes."""
+
+    picture: Picture
+    patch: Patch
+    latents: Tensor
+    """(8, 32, 32): of the face with its lower half black, and of the whole face."""
+
+
+def face_box(points: Points, width: int, height: int, margin_px: int) -> Box:
+    """The box of one face, (POINTS, 2), as the authors lay it, within the picture.
+
+    Raises:
+        AvatarRefused: the face is too small, or outside.
+    """
+    eyes = np.concatenate([points[LEFT_LID], points[RIGHT_LID]])[:, 1].mean()
+    middle = eyes + _BRIDGE * (points[NOSE_BASE, 1] - eyes)
+    chin = points[CHIN, 1]
+    found = Box(
+        top=max(0, round(2 * middle - chin)),
+        bottom=min(height, round(chin) + margin_px),
+        left=max(0, round(points[LEFT_CHEEK, 0])),
+        right=min(width, round(points[RIGHT_CHEEK, 0])),
+    )
+    if min(found.width, found.height) < _SMALLEST_PX:
+        raise AvatarRefused(f"the face is smaller than {_SMALLEST_PX} pixels in the picture")
+    return found
+
+
+class MuseFace:
+    """An avatar at one picture format, with one autoencoder.
+
+    Args:
+        folder: of a photo avatar, a picture or a clip.
+        picture: the channel's format.
+        vae: whose encoder looks at the faces.
+        parser: tells skin from hair; None pastes the lower half of the box with soft edges.
+        first_version: 1.0: no margin below the chin, smaller squares, other parts kept.
+        keep_bytes: so much may be kept of pictures and latents.
+
+    Raises:
+        AvatarRefused: the folder is no avatar, or its face too small.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        picture: PictureFormat,
+        vae: Vae,
+        parser: FaceParser | None,
+        first_version: bool,
+        keep_bytes: int,
+    ) -> None:
+        self._loop = LoopedPictures(folder, picture)
+        self._vae, self._parser, self._first_version = vae, parser, first_version
+        margin = 0 if first_version else MARGIN_PX
+        self._frame = Box(0, picture.height, 0, picture.width)
+        self._boxes = [
+            face_box(points, picture.width, picture.height, margin) for points in self._loop.points
+        ]
+        self._kept: Kept[Shown] = Kept(self._made, keep_bytes)
+
+    def shown(self, ticks: Sequence[int]) -> list[Shown]:
+        """What stands in the idle loop at these ticks."""
+        return self._kept.of([self._loop.place(tick) for tick in ticks])
+
+    def _made(self, places: Sequence[int]) -> list[Sized[Shown]]:
+        pictures = [self._loop.picture(place) for place in places]
+        boxes = [self._boxes[self._loop.number(place)] for place in places]
+        faces = [_seen(bgr_of(p, box)) for p, box in zip(pictures, boxes, strict=True)]
+        latents = face_latents(self._vae, np.stack(faces))
+        made = []
+        for picture, box, own in zip(pictures, boxes, latents, strict=True):
+            shown = Shown(picture, self._patch(picture, box), own)
+            size = picture.nbytes + own.nbytes + shown.patch.luma.nbytes * 3 // 2
+            made.append(Sized(shown, size))
+        return made
+
+    def _patch(self, picture: Picture, box: Box) -> Patch:
+        if self._parser is None:
+            return Patch.of(box)
+        corners = (box.left, box.top, box.right, box.bottom)
+        expand = blend.EXPAND_1_0 if self._first_version else blend.EXPAND
+        blur = blend.BLUR_1_0 if self._first_version else blend.BLUR_PREPARED
+        kept = blend.Kept.ALL_1_0 if self._first_version else blend.Kept.JAW
+        around = blend.square(corners, expand)
+        labels = self._parser.labels(_square_rgb(picture, around, self._frame))
+        mask = blend.soft_mask(blend.parts(labels, kept), corners, around, blur)
+        return masked_patch(box, around, mask, self._frame)
+
+
+def face_latents(vae: Vae, faces: Bgr) -> Tensor:
+    """Faces (n, 256, 256, 3) BGR to (n, 8, 32, 32): masked ones first, then whole ones.
+
+    Rows from the middle on are black before the scale goes to -1 to 1.
+    """
+    weight = vae.quant_conv.weight
+    rgb = torch.from_numpy(np.ascontiguousarray(faces[..., ::-1])).permute(0, 3, 1, 2)
+    dark = rgb.clone()
+    dark[:, :, SIZE // 2 :] = 0
+    both = (to_unit(each).to(weight.device, weight.dtype) for each in (dark, rgb))
+    with torch.inference_mode():
+        return torch.cat([vae.latents(each) for each in both], dim=1)
+
+
+def masked_patch(box: Box, around: blend.Box, mask: NDArray[np.uint8], frame: Box) -> Patch:
+    """The patch of a face box whose weights are a mask over the square about it."""
+    left, top = max(0, around[0]) & ~1, max(0, around[1]) & ~1
+    right, bottom = min(frame.right, around[2] + 1) & ~1, min(frame.bottom, around[3] + 1) & ~1
+    outer = Box(top, bottom, left, right)
+    luma = np.zeros((outer.height, outer.width), np.float32)
+    x1, y1 = max(left, around[0]), max(top, around[1])
+    x2, y2 = min(right, around[2]), min(bottom, around[3])
+    part = mask[y1 - around[1] : y2 - around[1], x1 - around[0] : x2 - around[0]]
+    luma[y1 - top : y2 - top, x1 - left : x2 - left] = part.astype(np.float32) / 255
+    half = (outer.width // 2, outer.height // 2)
+    chroma = np.asarray(cv2.resize(luma, half, interpolation=cv2.INTER_AREA), np.float32)
+    return Patch(box, outer, luma, chroma)
+
+
+def _seen(face: Bgr) -> Bgr:
+    resized = cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_LANCZOS4)
+    return np.asarray(resized, np.uint8)
+
+
+def _square_rgb(picture: Picture, around: blend.Box, frame: Box) -> NDArray[np.uint8]:
+    """The square as the parser sees it, (512, 512, 3) RGB; black outside the picture."""
+    inside = Box(
+        max(0, around[1]),
+        min(frame.bottom, around[3]),
+        max(0, around[0]),
+        min(frame.right, around[2]),
+    )
+    square = np.zeros((around[3] - around[1], around[2] - around[0], 3), np.uint8)
+    down, across = inside.top - around[1], inside.left - around[0]
+    found = bgr_of(picture, inside)[..., ::-1]
+    square[down : down + inside.height, across : across + inside.width] = found
+    size = (blend.LABELS_SIZE, blend.LABELS_SIZE)
+    return np.asarray(cv2.resize(square, size, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -1,0 +1,213 @@
+"""The engine ``musetalk``: the authors' networks (1.0 and 1.5), the user's weights, a photo avatar.
+
+Inside a worker; needs torch. One pass of the UNet a picture, no steps. Drawn faces go into the idle
+loop's pictures at their ticks. Nothing is remembered from batch to batch but what every batch would
+find the same.
+
+Options::
+
+    unet: /models/musetalkV15/unet.pth                          required
+    vae: /models/sd-vae/diffusion_pytorch_model.bin             required
+    whisper: /models/whisper/pytorch_model.bin                  required; or tiny.pt
+    parser: /models/face-parse-bisent/79999_iter.pth            optional: masks that follow the skin
+    version: "1.5"             or "1.0": which generation the UNet's weights are; they look alike
+    precision: auto            float32, bfloat16 or float16; auto is float32 on a CPU, else bfloat16
+    batch_pictures: 8          pictures drawn by one pass: 0.32 s at 25 fps
+    threads: 1                 of a CPU worker
+    keep_mb: 1024              of pictures and latents, per avatar
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpu_pool.contracts import (
+    AvatarRef,
+    Batch,
+    BatchRefused,
+    EngineNeeds,
+    Json,
+    Picture,
+    Sound,
+)
+from gpu_pool.engines.diffusion.loading import (
+    MUSETALK_INPUTS,
+    dtype_of,
+    load_parser,
+    load_unet,
+    load_vae,
+    load_whisper,
+)
+from gpu_pool.engines.diffusion.unet import UNet
+from gpu_pool.engines.diffusion.vae import Vae
+from gpu_pool.engines.musetalk.avatar import MuseFace, Shown
+from gpu_pool.engines.musetalk.parser import FaceParser
+from gpu_pool.engines.options import check_least, read_options
+from gpu_pool.engines.spoken import shares
+from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
+from gpu_pool.engines.whisper.windows import place_encoding
+from gpu_pool.windows import sound_span
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """See the module."""
+
+    unet: str
+    vae: str
+    whisper: str
+    parser: str = ""
+    version: str = "1.5"
+    precision: str = "auto"
+    batch_pictures: int = 8
+    threads: int = 1
+    keep_mb: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Everything that is loaded."""
+
+    unet: UNet
+    vae: Vae
+    hearing: Hearing
+    parser: FaceParser | None = None
+
+
+def load_networks(options: Options, device: str) -> Networks:
+    """Read the user's files.
+
+    Raises:
+        CheckpointRefused: one is not what it should be.
+    """
+    dtype = dtype_of(options.precision, device)
+    whisper = load_whisper(Path(options.whisper), device, dtype)
+    return Networks(
+        load_unet(Path(options.unet), MUSETALK_INPUTS, device, dtype),
+        load_vae(Path(options.vae), device, dtype),
+        Hearing(whisper, options.version == "1.0"),
+        load_parser(Path(options.parser), device) if options.parser else None,
+    )
+
+
+class MuseTalkEngine:
+    """Follows the protocol ``Engine``. An avatar's ``source`` is the folder of a photo avatar.
+
+    Args:
+        options: checked.
+        networks: how they are come by.
+    """
+
+    def __init__(
+        self, options: Options, networks: Callable[[Options, str], Networks] = load_networks
+    ) -> None:
+        self._options, self._load_networks = options, networks
+        self.needs = EngineNeeds(LOOKBACK_S, LOOKAHEAD_S, options.batch_pictures)
+        self._networks: Networks | None = None
+        self._avatars: dict[str, MuseFace] = {}
+
+    def load(self, device: str) -> None:
+        """Load the weights.
+
+        Raises:
+            CheckpointRefused: a file is not what it should be.
+        """
+        cv2.setNumThreads(1)
+        torch.set_num_threads(self._options.threads)
+        self._networks = self._load_networks(self._options, device)
+
+    def prepare(self, avatar: AvatarRef) -> None:
+        """Read an avatar's folder for the picture's size.
+
+        Raises:
+            AvatarRefused: it is none, or its face is too small.
+        """
+        networks = self._loaded()
+        self._avatars[avatar.name] = MuseFace(
+            Path(avatar.source),
+            avatar.picture,
+            networks.vae,
+            networks.parser,
+            self._options.version == "1.0",
+            self._options.keep_mb << 20,
+        )
+
+    def forget(self, avatar: str) -> None:
+        """Let go of a prepared avatar."""
+        self._avatars.pop(avatar, None)
+
+    def features(self, sound: Sound, first: int, count: int, fps: int) -> Tensor:
+        """What every picture hears, (count, 50, 384), with the places of its tokens added."""
+        if not np.isfinite(sound).all():
+            raise BatchRefused("the sound holds what is no number")
+        networks = self._loaded()
+        origin, _ = sound_span(self.needs, fps, first, count)
+        with torch.inference_mode():
+            heard = networks.hearing.tokens(sound, origin, first, count, fps)
+            return heard + place_encoding(heard.device).to(heard.dtype)
+
+    def render(
+        self,
+        batch: Batch,
+        features: Tensor,
+        out: Sequence[Picture],
+        abandoned: Callable[[], bool],
+    ) -> None:
+        """Draw every picture."""
+        ticks = [batch.base_tick + index for index in range(batch.count)]
+        found = shares(batch)
+        shown = self._avatars[batch.avatar].shown(ticks)
+        if abandoned():
+            return
+        talking = [index for index, share in enumerate(found) if share > 0]
+        faces = self._drawn(features, shown, talking)
+        for picture, idle in zip(out, shown, strict=True):
+            picture[:] = idle.picture
+        for index, face in zip(talking, faces, strict=True):
+            shown[index].patch.paste(out[index], face, found[index])
+
+    def _drawn(
+        self, features: Tensor, shown: Sequence[Shown], which: Sequence[int]
+    ) -> Sequence[NDArray[np.uint8]]:
+        """The faces of these pictures, (256, 256, 3) BGR each."""
+        if not which:
+            return ()
+        networks = self._loaded()
+        with torch.inference_mode():
+            latents = torch.stack([shown[index].latents for index in which])
+            latents = latents.contiguous(memory_format=torch.channels_last)
+            step = torch.zeros(1, device=latents.device)
+            painted = networks.unet(latents, step, features[list(which)])
+            return list(to_bgr(networks.vae.pictures(painted)))
+
+    def _loaded(self) -> Networks:
+        assert self._networks is not None, "load comes first"
+        return self._networks
+
+
+def to_bgr(pictures: Tensor) -> NDArray[np.uint8]:
+    """(n, 3, H, W) RGB about -1 to 1 to bytes (n, H, W, 3) BGR, rounded on the device."""
+    levels = ((pictures.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.asarray(levels.flip(1).permute(0, 2, 3, 1).contiguous().cpu().numpy(), np.uint8)
+
+
+def make(options: Mapping[str, Json]) -> MuseTalkEngine:
+    """The engine, not yet loaded.
+
+    Raises:
+        ValueError: an option is unknown, missing, or out of its range.
+    """
+    read = read_options(Options, "musetalk", options)
+    check_least("musetalk", read, batch_pictures=1, threads=1, keep_mb=0)
+    if read.version not in {"1.0", "1.5"}:
+        raise ValueError(f"musetalk: version has to be 1.0 or 1.5, not {read.version!r}")
+    dtype_of(read.precision, "cpu")
+    return MuseTalkEngine(read)

@@ -1,0 +1,95 @@
+"""A photo avatar's loop as the neural engines use it: each picture with the face's points in it.
+
+Between the photo avatar's body and an engine. What an engine makes of a picture does not depend on
+the sound; it is made once and kept, within a bound of memory. The body is the idle loop's at the
+picture's tick, so nothing jumps where a task begins or ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from gpu_pool.contracts import Picture, PictureFormat
+from gpu_pool.engines.face.values import Points
+from gpu_pool.engines.photo.body import Body, ClipBody, load
+from gpu_pool.engines.photo.folder import read_avatar
+from gpu_pool.engines.photo.framing import shown_cut
+
+T = TypeVar("T")
+
+
+class LoopedPictures:
+    """The pictures of an avatar's loop at one format.
+
+    Args:
+        folder: of a photo avatar, a picture or a clip.
+        picture: the channel's format.
+
+    Raises:
+        AvatarRefused: the folder is no avatar.
+    """
+
+    def __init__(self, folder: Path, picture: PictureFormat) -> None:
+        self._body: Body = load(folder, picture)
+        self._fps = picture.fps
+        avatar = read_avatar(folder)
+        stored = avatar.summary
+        shown, place = shown_cut(
+            stored.width, stored.height, avatar.points, picture.width, picture.height
+        )
+        left, top = place[:2] if place else (0, 0)
+        self.points: Points = shown.points(avatar.points) + np.array([left, top], np.float32)
+        """(stored pictures, POINTS, 2) in pixels of the channel's picture, in the clip's order."""
+        self.loop_ticks = self._body.loop_ticks(picture.fps)
+
+    def place(self, tick: int) -> int:
+        """Where in the loop a tick is."""
+        return tick % self.loop_ticks
+
+    def number(self, place: int) -> int:
+        """Which stored picture is shown there; a row of ``points``."""
+        if isinstance(self._body, ClipBody):
+            return self._body.number_at(place, self._fps)
+        return 0
+
+    def picture(self, place: int) -> Picture:
+        """The picture there, I420; the caller's own."""
+        return self._body.picture(place, self._fps)
+
+
+@dataclass(frozen=True, slots=True)
+class Sized(Generic[T]):
+    """Something that was made, and the bytes it takes."""
+
+    made: T
+    size_bytes: int
+
+
+class Kept(Generic[T]):
+    """What was made for the places of a loop, for as many as there is room for.
+
+    Args:
+        make: makes those of several places together.
+        keep_bytes: the room.
+    """
+
+    def __init__(
+        self, make: Callable[[Sequence[int]], Sequence[Sized[T]]], keep_bytes: int
+    ) -> None:
+        self._make, self._room = make, keep_bytes
+        self._kept: dict[int, T] = {}
+
+    def of(self, places: Sequence[int]) -> list[T]:
+        """What belongs to these places, in their order."""
+        fresh = [place for place in dict.fromkeys(places) if place not in self._kept]
+        found = dict(zip(fresh, self._make(fresh), strict=True)) if fresh else {}
+        for place, sized in found.items():
+            if sized.size_bytes <= self._room:
+                self._room -= sized.size_bytes
+                self._kept[place] = sized.made
+        return [self._kept[p] if p in self._kept else found[p].made for p in places]
