@@ -19,7 +19,10 @@ from broadcaster.errors import AvatarError
 
 DEFAULT_ENGINE = "photo"
 
-MAKERS: Mapping[str, str] = {DEFAULT_ENGINE: "broadcaster.avatars.photo"}
+MAKERS: Mapping[str, str] = {
+    DEFAULT_ENGINE: "broadcaster.avatars.photo",
+    "wav2lip": "broadcaster.avatars.wav2lip",
+}
 """Name of the engine -> module."""
 
 Picture = NDArray[np.uint8]
@@ -114,5 +117,5 @@ def maker_of(engine: str) -> Maker:
     """
     if engine not in MAKERS and "." not in engine:
         known = ", ".join(sorted(MAKERS))
-        raise AvatarError(f"avatars cannot be made for the engine {engine!r}; there is {known}")
+        raise AvatarError(f"avatars cannot be made for the engine {engine!r}; there are {known}")
     return cast(Maker, importlib.import_module(MAKERS.get(engine, engine)))

@@ -32,7 +32,7 @@ _FAR_PX = 1_000_000
 
 def judge(wanted: Wanted) -> None:
     """As ``Maker``: a picture is decoded and its face found, of a clip the first one decoded."""
-    with _told():
+    with told():
         with wanted.source.open("rb") as file:
             kind = kind_of(file.read(16))
         if kind in _CLIPS:
@@ -49,7 +49,7 @@ def judge(wanted: Wanted) -> None:
 
 def make(wanted: Wanted, files: Path, progress: Progress) -> None:
     """As ``Maker``."""
-    with _told():
+    with told():
         create_avatar(
             wanted.source,
             files,
@@ -63,7 +63,7 @@ def make(wanted: Wanted, files: Path, progress: Progress) -> None:
 
 def change_handles(files: Path, handles: Mapping[str, object]) -> None:
     """As ``Maker``."""
-    with _told():
+    with told():
         summary = read_summary(files)
         wanted = _handles(handles)
         check_handles(wanted, summary.width, summary.height)
@@ -72,7 +72,7 @@ def change_handles(files: Path, handles: Mapping[str, object]) -> None:
 
 def read(files: Path) -> Facts:
     """As ``Maker``."""
-    with _told():
+    with told():
         summary = read_avatar(files).summary
     return Facts(
         summary.kind,
@@ -87,7 +87,7 @@ def read(files: Path) -> Facts:
 
 def first_picture(files: Path) -> Picture:
     """As ``Maker``."""
-    with _told():
+    with told():
         avatar = read_avatar(files)
         if avatar.clip is None:
             return read_picture(files / PICTURE)
@@ -96,7 +96,7 @@ def first_picture(files: Path) -> Picture:
 
 def contact_sheet(files: Path, name: str) -> Picture:
     """As ``Maker``."""
-    with _told():
+    with told():
         return draw_bodies(load(files, _WIDE), load(files, _TALL), name, _face_box(files))
 
 
@@ -115,7 +115,8 @@ def _face_box(files: Path) -> FaceBox:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
+    """What the engine refuses, in the station's words."""
     try:
         yield
     except PoolError as error:

@@ -11,17 +11,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from broadcaster.avatars.shelf import find
 from broadcaster.errors import RenderError
-from broadcaster.formats import VideoFormat
 from broadcaster.idle.presenter import avatar_at
 from broadcaster.mixer.blend import Picture
-from broadcaster.settings.model import Channel
+from broadcaster.render.order import RenderOrder
 from broadcaster.settings.model import Pool as PoolSettings
-from broadcaster.studio.backdrop import avatar_ref
-from gpu_pool.contracts import AvatarRef, EngineSpec, PictureFormat, PoolError
+from broadcaster.settings.model import SettingsModel
+from broadcaster.studio.backdrop import avatar_ref, with_options
+from gpu_pool.contracts import AvatarRef, PictureFormat, PoolError
 from gpu_pool.devices import find_devices
 from gpu_pool.pool import Pool
 from gpu_pool.ring import MEMORY, Ring
@@ -47,20 +46,19 @@ class Cast:
     idle: Callable[[int], Picture]
 
 
-def find_cast(
-    channel: Channel, video: VideoFormat, engine: EngineSpec | None, state_dir: Path
-) -> Cast:
-    """The avatar of a channel at a film's size, drawn by this engine or (None) by its own.
+def find_cast(order: RenderOrder, settings: SettingsModel) -> Cast:
+    """The avatar of a film at its size, drawn by the engine that is wished or by its own.
 
     Raises:
         AvatarNotFound: nobody is called so.
         MediaError: the avatar cannot be read.
     """
-    found = find(channel.avatar, state_dir)
-    picture = PictureFormat(video.width, video.height, video.fps)
-    avatar = avatar_ref(found, picture)
-    if engine is not None:
-        avatar = replace(avatar, engine=engine)
+    found, video = find(order.channel.avatar, settings.station.state_dir), order.fmt.video
+    avatar = avatar_ref(found, PictureFormat(video.width, video.height, video.fps))
+    if order.engine is not None:
+        avatar = replace(avatar, engine=order.engine)
+    if not avatar.engine.options:
+        avatar = with_options(avatar, settings.pool.engines)
     return Cast(avatar, avatar_at(found, video))
 
 

@@ -80,7 +80,7 @@ def render(
         RenderError: the sound cannot be prepared, the pictures rendered, or the file written.
         EncodeError: an encoder failed, or the disk is full.
     """
-    cast = find_cast(order.channel, order.fmt.video, order.engine, settings.station.state_dir)
+    cast = find_cast(order, settings)
     with contextlib.ExitStack() as stack:
         draft = stack.enter_context(draft_of(order.out, order.force))
         folder = stack.enter_context(scratch_folder())

@@ -156,6 +156,7 @@ class Pool(Section):
         "auto"
     )
     ring_mb: Annotated[int, Field(ge=16)] = 256
+    engines: dict[Name, dict[str, bool | int | float | str]] = {}
 
     @field_validator("devices")
     @classmethod

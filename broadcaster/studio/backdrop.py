@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broadcaster.avatars.carried import label
 from broadcaster.avatars.found import FoundAvatar
@@ -19,6 +19,9 @@ from gpu_pool.ring import MEMORY
 RING_S = 6.0
 """Pictures per channel: four seconds for the task on air, half of that for the next. A studio that
 is killed is rendering again after 1.2 s, on a busy machine after 3: nobody is to see that."""
+
+EngineOptions = Mapping[str, Mapping[str, bool | int | float | str]]
+"""Engine -> what its maker takes, as the settings say."""
 
 MEMORY_SHARE = 0.6
 """Of what is free in shared memory, at most."""
@@ -49,6 +52,12 @@ def avatar_ref(avatar: FoundAvatar, picture: PictureFormat) -> AvatarRef:
     """An avatar in a channel's format, as the pool knows it."""
     name = f"{label(avatar)}-{picture.width}x{picture.height}-{picture.fps}"
     return AvatarRef(name, str(avatar.source), picture, engine=EngineSpec(avatar.engine))
+
+
+def with_options(avatar: AvatarRef, engines: EngineOptions) -> AvatarRef:
+    """The same avatar, its engine with the options that the settings give it."""
+    options = engines.get(avatar.engine.name, {})
+    return replace(avatar, engine=replace(avatar.engine, options=options)) if options else avatar
 
 
 def ring_slots(channels: dict[str, Backdrop], most_mb: int) -> tuple[int, int]:

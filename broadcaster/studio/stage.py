@@ -89,7 +89,9 @@ class Stage:
         self._limits = limits or Limits()
         self._announce, self._now = announce, now
         self._channels = backdrops(settings, cast)
-        self.wardrobe = Wardrobe(self._channels, self._avatars_in_tasks, engine)
+        self.wardrobe = Wardrobe(
+            self._channels, self._avatars_in_tasks, engine, settings.pool.engines
+        )
         self._performances: dict[str, Performance] = {}
         self._shown: dict[PictureRef, Performance] = {}
         """Pictures that the playout has, and what they belong to."""

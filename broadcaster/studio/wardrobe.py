@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from broadcaster.avatars.found import FoundAvatar
-from broadcaster.studio.backdrop import Backdrop, avatar_ref
+from broadcaster.studio.backdrop import Backdrop, EngineOptions, avatar_ref, with_options
 from gpu_pool.contracts import (
     AvatarRef,
     AvatarStanding,
@@ -29,6 +29,7 @@ class Wardrobe:
         channels: who is on which channel at first.
         in_tasks: the avatars of the tasks that are being rendered, by the pool's names.
         engine: in place of those of the avatars, for tests and drills.
+        engines: options of the avatars' own.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class Wardrobe:
         channels: dict[str, Backdrop],
         in_tasks: Callable[[], set[str]],
         engine: EngineSpec | None,
+        engines: EngineOptions,
     ) -> None:
         self.channels = channels
-        self._in_tasks, self._engine = in_tasks, engine
+        self._in_tasks, self._engine, self._engines = in_tasks, engine, engines
         self._pool: Pool | None = None
         self._wished: dict[str, str] = {}
         """Channel -> the avatar that it is to change to, by the pool's name."""
@@ -95,4 +97,6 @@ class Wardrobe:
         self._had = used
 
     def _made(self, avatar: AvatarRef) -> AvatarRef:
-        return avatar if self._engine is None else replace(avatar, engine=self._engine)
+        if self._engine is not None:
+            return replace(avatar, engine=self._engine)
+        return with_options(avatar, self._engines)

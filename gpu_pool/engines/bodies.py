@@ -20,6 +20,7 @@ from gpu_pool.contracts import Picture, PictureFormat, PoolError
 BODIES: Mapping[str, str] = {
     "photo": "gpu_pool.engines.photo.body",
     "presenter": "gpu_pool.engines.presenter.body",
+    "wav2lip": "gpu_pool.engines.photo.body",
 }
 """Name of the engine -> module."""
 

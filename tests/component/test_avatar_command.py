@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from broadcaster.avatars.shelf import Shelf
@@ -176,3 +178,18 @@ def test_a_terminal_gets_a_bar(config: Path, tmp_path: Path) -> None:
     assert b"[####" in said
     assert b" 40 % step 4" in said
     assert out.startswith("p ")
+
+
+def test_an_avatar_of_another_engine_shows_where_its_face_is_drawn(
+    config: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "h.json").write_text(json.dumps(HANDLES))
+    asked = "--engine", "wav2lip", "--handles", str(tmp_path / "h.json")
+    made = avatar(config, "create", str(tmp_path / "me.jpg"), *asked)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(avatar(config, "show", "me", "--json").stdout)["engine"] == "wav2lip"
+    drawn = avatar(config, "preview", "me", "--out", str(tmp_path / "sheet.png"))
+    assert drawn.returncode == 0, drawn.stderr
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    green = (np.abs(sheet.astype(np.int16) - (64, 220, 64)) < 8).all(axis=2)
+    assert green.sum() > 2000, "the boxes"

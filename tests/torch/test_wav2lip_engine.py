@@ -25,7 +25,7 @@ from gpu_pool.contracts import (
 from gpu_pool.engines.checkpoint import CheckpointRefused, layout
 from gpu_pool.engines.photo.body import load
 from gpu_pool.engines.registry import make_engine
-from gpu_pool.engines.wav2lip.engine import Wav2LipEngine
+from gpu_pool.engines.wav2lip.engine import OptionsRefused, Wav2LipEngine
 from gpu_pool.engines.wav2lip.mel import column_of, whole_mel
 from gpu_pool.windows import cut_sound, sound_span
 from tests.doubles.drawn_avatar import clip_avatar, still_avatar
@@ -59,7 +59,8 @@ def speech() -> NDArray[np.float32]:
 
 
 def made(home: Path, **options: Json) -> Wav2LipEngine:
-    engine = make_engine(EngineSpec("wav2lip", {"weights": str(home / "wav2lip.pth"), **options}))
+    exact: dict[str, Json] = {"weights": str(home / "wav2lip.pth"), "precision": "float32"}
+    engine = make_engine(EngineSpec("wav2lip", {**exact, **options}))
     assert isinstance(engine, Wav2LipEngine)
     engine.load("cpu")
     for name in ("still", "clip"):
@@ -221,7 +222,7 @@ def test_sound_that_is_no_number_is_refused(engine: Wav2LipEngine) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "needs the option weights"),
+        ({}, "pool.engines.wav2lip.weights"),
         ({"weights": "a", "size": 96}, "no option 'size'"),
         ({"weights": "a", "precision": "int8"}, "precision 'int8' is none of auto"),
         ({"weights": "a", "batch_pictures": 0}, "batch_pictures has to be a whole number from 1"),
@@ -229,7 +230,7 @@ def test_sound_that_is_no_number_is_refused(engine: Wav2LipEngine) -> None:
     ],
 )
 def test_options_that_cannot_be_are_said_to_be_wrong(options: dict[str, Json], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(OptionsRefused, match=said):
         make_engine(EngineSpec("wav2lip", options))
 
 

@@ -34,7 +34,7 @@ class Studio:
         self.asked: list[Message] = []
         self.answers = {"avatar": "preparing"}
         cast = first_cast(self.settings, self.avatars)
-        self.wardrobe = Wardrobe(backdrops(self.settings, cast), set, None)
+        self.wardrobe = Wardrobe(backdrops(self.settings, cast), set, None, {})
         self.casting = Casting(
             self.settings, cast, self.avatars, self.wardrobe, self.ask, lambda: 1.0
         )

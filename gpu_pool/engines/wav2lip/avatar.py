@@ -16,22 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpu_pool.contracts import AvatarRefused, Picture, PictureFormat
-from gpu_pool.engines.face.points import CHIN, FOREHEAD, LEFT_CHEEK, RIGHT_CHEEK
-from gpu_pool.engines.face.values import Points
+from gpu_pool.contracts import Picture, PictureFormat
 from gpu_pool.engines.photo.body import Body, ClipBody, load
 from gpu_pool.engines.photo.folder import read_avatar
-from gpu_pool.engines.photo.framing import shown_cut
+from gpu_pool.engines.wav2lip.boxes import box_at, boxes_in
 from gpu_pool.engines.wav2lip.face import Box, cut, network_faces
 from gpu_pool.engines.wav2lip.network import Wav2Lip
 from gpu_pool.engines.wav2lip.paste import Patch, bgr_of
-
-_ABOVE, _BELOW, _BESIDE = 0.02, 0.05, 0.02
-"""Parts of the face's height by which the box is larger than its landmarks: what the authors'
-detector gives plus their pads, which let the chin drop."""
-
-_SMALLEST_PX = 32
-"""Of a box's height: below it there is no mouth to speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +33,6 @@ class Shown:
     patch: Patch
     seen: Sequence[Tensor]
     """What the network's encoder sees of the face, each (1, channels, rows, columns)."""
-
-
-def face_boxes(points: Points, width: int, height: int) -> list[Box]:
-    """The box of each picture's face.
-
-    Args:
-        points: (pictures, POINTS, 2), in pixels of the picture.
-        width: of the picture; boxes stay inside.
-        height: likewise.
-
-    Raises:
-        AvatarRefused: a face is too small, or outside.
-    """
-    top, bottom = points[:, FOREHEAD, 1], points[:, CHIN, 1]
-    left, right = points[:, LEFT_CHEEK, 0], points[:, RIGHT_CHEEK, 0]
-    tall = bottom - top
-    edges = np.stack(
-        [top - _ABOVE * tall, bottom + _BELOW * tall, left - _BESIDE * tall, right + _BESIDE * tall]
-    )
-    limits = np.array([[height], [height], [width], [width]])
-    rounded = np.clip(np.rint(edges), 0, limits).astype(int).T
-    boxes = [Box(*(int(edge) for edge in row)) for row in rounded]
-    if min(min(box.width, box.height) for box in boxes) < _SMALLEST_PX:
-        raise AvatarRefused(f"the face is smaller than {_SMALLEST_PX} pixels in the picture")
-    return boxes
 
 
 class LoopedFace:
@@ -87,24 +53,18 @@ class LoopedFace:
     ) -> None:
         self._body: Body = load(folder, picture)
         self._network, self._fps = network, picture.fps
-        avatar = read_avatar(folder)
-        stored = avatar.summary
-        shown, place = shown_cut(
-            stored.width, stored.height, avatar.points, picture.width, picture.height
-        )
-        left, top, width, height = place or (0, 0, picture.width, picture.height)
-        points = shown.points(avatar.points)
-        self._boxes = [
-            Box(box.top + top, box.bottom + top, box.left + left, box.right + left)
-            for box in face_boxes(points, width, height)
-        ]
+        self._boxes = boxes_in(read_avatar(folder), picture)
         self.loop_ticks = self._body.loop_ticks(picture.fps)
+        self._first: dict[int, int] = {}
+        if isinstance(self._body, ClipBody):
+            for tick in range(self.loop_ticks):
+                self._first.setdefault(self._body.number_at(tick, self._fps), tick)
         self._kept: dict[int, Shown] = {}
         self._room = keep_bytes
 
     def shown(self, ticks: Sequence[int]) -> list[Shown]:
         """What stands in the idle loop at these ticks; the encoder looks at new faces together."""
-        places = [tick % self.loop_ticks for tick in ticks]
+        places = [self._place(tick) for tick in ticks]
         fresh = [place for place in dict.fromkeys(places) if place not in self._kept]
         found = dict(zip(fresh, self._look_at(fresh), strict=True)) if fresh else {}
         for place, each in found.items():
@@ -114,9 +74,15 @@ class LoopedFace:
                 self._kept[place] = each
         return [self._kept[place] if place in self._kept else found[place] for place in places]
 
+    def _place(self, tick: int) -> int:
+        """The first tick with the same picture: a clip has it on the way there and back."""
+        if isinstance(self._body, ClipBody):
+            return self._first[self._body.number_at(tick, self._fps)]
+        return tick % self.loop_ticks
+
     def _look_at(self, places: Sequence[int]) -> list[Shown]:
         pictures = [self._body.picture(place, self._fps) for place in places]
-        boxes = [self._box(place) for place in places]
+        boxes = [box_at(self._body, self._boxes, place, self._fps) for place in places]
         faces = np.stack(
             [self._face(picture, box) for picture, box in zip(pictures, boxes, strict=True)]
         )
@@ -136,8 +102,3 @@ class LoopedFace:
         made = torch.from_numpy(np.ascontiguousarray(faces)).to(network.device, torch.float32)
         made = (made / 255).to(network.dtype)
         return made.contiguous(memory_format=torch.channels_last)
-
-    def _box(self, place: int) -> Box:
-        if isinstance(self._body, ClipBody):
-            return self._boxes[self._body.number_at(place, self._fps)]
-        return self._boxes[0]

@@ -6,8 +6,8 @@ is remembered from batch to batch but what every batch would find the same.
 Options::
 
     weights: /models/wav2lip.pth   the file, 96 or 256 pixels; required
-    precision: auto                float32, bfloat16 or float16; auto is float32 on a CPU and
-                                   bfloat16 on a GPU
+    precision: auto                float32, bfloat16 or float16; auto is bfloat16 on a GPU and on a
+                                   CPU with matrix units for it, else float32
     batch_pictures: 8              faces drawn by one pass: 0.32 s at 25 fps
     threads: 1                     of a CPU worker
     keep_mb: 512                   of pictures and of what the network sees in them, per avatar
@@ -35,13 +35,14 @@ from gpu_pool.contracts import (
     EngineNeeds,
     Json,
     Picture,
+    PoolError,
     Sound,
 )
 from gpu_pool.engines.checkpoint import open_checkpoint
 from gpu_pool.engines.wav2lip import mel
 from gpu_pool.engines.wav2lip.avatar import LoopedFace, Shown
 from gpu_pool.engines.wav2lip.face import to_bytes
-from gpu_pool.engines.wav2lip.network import Wav2Lip
+from gpu_pool.engines.wav2lip.network import Wav2Lip, fast_dtype
 from gpu_pool.windows import sound_span
 
 Windows = NDArray[np.float32]
@@ -63,6 +64,10 @@ _EASE_PICTURES = 2
 """A task's first and last picture are the idle loop's; so soon the drawn face is all there."""
 
 
+class OptionsRefused(PoolError):
+    """What the settings give the engine cannot be used; for an operator."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """See the module."""
@@ -79,23 +84,25 @@ class Options:
         """Options as they come from the settings.
 
         Raises:
-            ValueError: one is unknown, missing, or out of its range.
+            OptionsRefused: one is unknown, missing, or out of its range.
         """
         known = {each.name for each in fields(cls)}
         unknown = sorted(set(given) - known)
         if unknown:
-            raise ValueError(f"wav2lip has no option {unknown[0]!r}; it has {', '.join(known)}")
+            raise OptionsRefused(f"wav2lip has no option {unknown[0]!r}; it has {', '.join(known)}")
         if not given.get("weights"):
-            raise ValueError("wav2lip needs the option weights: a file of the network's weights")
+            raise OptionsRefused(
+                "wav2lip needs the network's weights: pool.engines.wav2lip.weights in the settings"
+            )
         made = cls(**cast(dict[str, Any], dict(given)))
         if made.precision not in {"auto", *PRECISIONS}:
-            raise ValueError(
+            raise OptionsRefused(
                 f"precision {made.precision!r} is none of auto, {', '.join(PRECISIONS)}"
             )
         for name, least in (("batch_pictures", 1), ("threads", 1), ("keep_mb", 0)):
             value = getattr(made, name)
             if type(value) is not int or value < least:
-                raise ValueError(f"{name} has to be a whole number from {least} on")
+                raise OptionsRefused(f"{name} has to be a whole number from {least} on")
         return made
 
 
@@ -126,11 +133,10 @@ class Wav2LipEngine:
         """
         cv2.setNumThreads(1)
         torch.set_num_threads(self._options.threads)
-        precision = self._options.precision
-        if precision == "auto":
-            precision = "float32" if device == "cpu" else "bfloat16"
+        wanted = PRECISIONS.get(self._options.precision)
+        precision = fast_dtype(torch.device(device)) if wanted is None else wanted
         checkpoint = open_checkpoint(Path(self._options.weights))
-        self._network = Wav2Lip(checkpoint, device, PRECISIONS[precision])
+        self._network = Wav2Lip(checkpoint, device, precision)
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -212,6 +218,6 @@ def make(options: Mapping[str, Json]) -> Wav2LipEngine:
     """The engine, not yet loaded.
 
     Raises:
-        ValueError: an option is unknown, missing, or out of its range.
+        OptionsRefused: an option is unknown, missing, or out of its range.
     """
     return Wav2LipEngine(Options.of(options))

