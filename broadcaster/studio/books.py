@@ -6,15 +6,17 @@ and written when the disk heals.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from broadcaster.clock import wall_time_s
 from broadcaster.errors import StoreError, TaskConflict, TaskNotFound
 from broadcaster.metrics import FIRST_FRAME_MS, QUEUE_SECONDS, TASK_SECONDS, TASKS
 from broadcaster.store import Task, TaskState, TaskStore
 from broadcaster.store.task import ACTIVE_STATES, ENDED_STATES
+from gpu_pool.contracts import Json
 
 UNWRITTEN_AT_MOST = 10_000
 """Hours of journal lines; the oldest go first, later ones say the same and more."""
@@ -70,6 +72,14 @@ class Books:
             return self._store.get(task_id).place < task.place
         except StoreError:
             return True
+
+    def wishes(self, task_id: str) -> Mapping[str, Json]:
+        """What the task asked of the engine; nothing when the store does not say."""
+        try:
+            found: Mapping[str, Json] = json.loads(self._store.get(task_id).options)
+        except StoreError:
+            return {}
+        return found
 
     def prepared(self, task_id: str, samples: int, gain_db: float) -> None:
         """The sound is spoken and decoded."""

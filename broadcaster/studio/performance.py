@@ -6,7 +6,7 @@ in order. Must never ask for more than its window: the ring belongs to every cha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,7 @@ class Performance:
         sound: the whole task at 16 kHz, float32 mono; may be mapped from a file.
         mouths: (pictures, 6) of the whole task, from a voice that told its phonemes.
         appointment: when it is to begin; None where it has begun.
+        wishes: of the task, for engines that know them, such as ``guidance_scale``.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class Performance:
         sound: NDArray[np.float32],
         mouths: NDArray[np.float32] | None = None,
         appointment: Appointment | None = None,
+        wishes: Mapping[str, Json] | None = None,
     ) -> None:
-        self._mouths = mouths
+        self._mouths, self._wishes = mouths, wishes or {}
         self.appointment = appointment
         """Until it is kept or given up."""
         self.part, self.epoch = part, epoch
@@ -91,7 +93,7 @@ class Performance:
 
     def again(self, part: Part, epoch: int, appointment: Appointment | None) -> Performance:
         """The same from its beginning, for other ticks."""
-        return Performance(part, epoch, self._sound, self._mouths, appointment)
+        return Performance(part, epoch, self._sound, self._mouths, appointment, self._wishes)
 
     @property
     def rendered(self) -> int:
@@ -105,13 +107,15 @@ class Performance:
 
     def next_batch(self, needs: EngineNeeds, window: int) -> Batch | None:
         """The next pictures, or None when all are asked for or the window is used up."""
-        count = min(needs.batch_pictures, self.part.pictures - self._next)
+        # Batches lie on a grid of the task: some engines render whole ones, however they are cut.
+        size = needs.batch_pictures
+        count = min(size - self._next % size, self.part.pictures - self._next)
         if count <= 0 or self._out + count > max(window, count if not self._out else 0):
             return None
         first, fps = self._next, self.part.fps
         sound = cut_sound(self._sound, -self.part.origin, sound_span(needs, fps, first, count))
         key = BatchKey(self.part.channel, self.part.task_id, self.epoch, first)
-        cues: dict[str, Json] = {"spoken": self.part.spoken}
+        cues: dict[str, Json] = {**self._wishes, "spoken": self.part.spoken}
         if self._mouths is not None:
             cues["mouths"] = self._mouth_rows(self._mouths, first, count)
         return Batch(key, count, self.part.avatar, self._offset + first, sound, cues=cues)

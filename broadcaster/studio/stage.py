@@ -34,6 +34,7 @@ from gpu_pool.contracts import (
     AvatarState,
     BatchDone,
     EngineSpec,
+    Json,
     PictureRef,
     PoolError,
     PoolReport,
@@ -175,7 +176,13 @@ class Stage:
         return channel in self._channels
 
     def begin(
-        self, channel: str, task_id: str, answer: Message, sound_16k: Path, mouths: Path
+        self,
+        channel: str,
+        task_id: str,
+        answer: Message,
+        sound_16k: Path,
+        mouths: Path,
+        wishes: Mapping[str, Json] | None = None,
     ) -> None:
         """The playout has taken a task: render what it expects.
 
@@ -185,6 +192,7 @@ class Stage:
             answer: of the playout.
             sound_16k: the task's sound for the models.
             mouths: its mouth, where the voice told its phonemes; there need be none.
+            wishes: of the task, for engines that know them.
         """
         self.end(task_id)
         self._epoch += 1
@@ -192,7 +200,8 @@ class Stage:
         told = np.load(mouths) if mouths.exists() else None
         part = self._part(channel, task_id, answer)
         meeting = self._appointment(answer, part.fps)
-        self._performances[task_id] = Performance(part, self._epoch, sound, told, meeting)
+        made = Performance(part, self._epoch, sound, told, meeting, wishes)
+        self._performances[task_id] = made
         self._tempo.begin(task_id, self._now())
         self.bring_forward()
 

@@ -369,7 +369,8 @@ class Studio:
             self._desk.lanes[name] = self._desk.lanes[name].sent(held.task_id)
         if "tick" in answer:
             mouths = self._books.store.spool.mouths(held.task_id)
-            self._stage.begin(name, held.task_id, answer, sound_16k, mouths)
+            wishes = self._books.wishes(held.task_id)
+            self._stage.begin(name, held.task_id, answer, sound_16k, mouths, wishes)
         else:
             self._plain.add(held.task_id)
 

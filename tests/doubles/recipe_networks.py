@@ -85,3 +85,21 @@ def whisper(tensors: Mapping[str, Tensor]) -> WhisperEncoder:
     made = WhisperEncoder().eval()
     made.load_state_dict(encoder_tensors(tensors))
     return made
+
+
+def tiny_unet(tag: str, inputs: int) -> UNet:
+    """As little as the class allows: what an engine does with it is the same."""
+    made = UNet(UNetShape(inputs, (32, 32, 32, 32))).eval()
+    made.load_state_dict(_random(tag, made))
+    return made
+
+
+def tiny_vae() -> Vae:
+    made = Vae((32, 32, 32, 32)).eval()
+    made.load_state_dict(_random("sdvae_small", made))
+    return made
+
+
+def _random(tag: str, network: nn.Module) -> dict[str, Tensor]:
+    shapes = shapes_of(network).items()
+    return {name: torch.from_numpy(recipe.param(tag, name, shape)) for name, shape in shapes}

@@ -44,9 +44,9 @@ def speech() -> NDArray[np.float32]:
 
 def networks(options: Options, device: str) -> Networks:
     assert device == "cpu"
-    unet = recipe_networks.unet("musetalk_unet_small", "musetalk_unet", 8)
+    unet = recipe_networks.tiny_unet("musetalk_unet_small", 8)
     whisper = recipe_networks.whisper(recipe_networks.whisper_file())
-    return Networks(unet, recipe_networks.vae(), Hearing(whisper, options.version == "1.0"))
+    return Networks(unet, recipe_networks.tiny_vae(), Hearing(whisper, options.version == "1.0"))
 
 
 def made(home: Path, load: object = networks) -> MuseTalkEngine:

@@ -138,3 +138,16 @@ def test_a_voice_that_told_its_phonemes_gives_the_mouth_of_every_picture() -> No
     assert told.shape == (30 + TAIL, 6)
     assert np.allclose(told[:30], rows[SPOKEN - 30 :], atol=1e-4)
     assert not told[30:].any()
+
+
+def test_a_task_that_goes_on_is_on_its_batches_grid_again_and_carries_its_wishes() -> None:
+    part = Part("main", "a", "anna", 25, 23, 100, 60 + TAIL, 60, 0)
+    sound = np.zeros(60 * 640, np.float32)
+    asked = ask_all(
+        Performance(part, 1, sound, wishes={"guidance_scale": 1.5}).again(part, 2, None)
+    )
+    size = NEEDS.batch_pictures
+    assert asked[0].key.first == 23
+    assert all(each.key.first % size == 0 for each in asked[1:])
+    assert sum(each.count for each in asked) == 60 + TAIL - 23
+    assert {each.cues["guidance_scale"] for each in asked} == {1.5}

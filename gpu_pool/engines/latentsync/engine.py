@@ -58,7 +58,8 @@ from gpu_pool.engines.spoken import shares
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.windows import sound_span
 
-MOST_GUIDANCE = 20.0
+MOST_GUIDANCE = 100.0
+"""As the API takes it."""
 
 _SLOWEST_FPS = 24
 _CHUNK_S = (FRAMES - 1) / _SLOWEST_FPS
