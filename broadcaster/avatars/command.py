@@ -37,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument(
         "--handles", type=Path, metavar="JSON", help="points of the face, set by hand"
     )
-    create.add_argument("--engine", default="photo", help="who draws it: photo (default), wav2lip")
+    create.add_argument(
+        "--engine",
+        default="photo",
+        help="who draws it: photo (default), wav2lip, musetalk, latentsync",
+    )
     create.add_argument("--replace", action="store_true", help="make a new version of one there is")
     every = verbs.add_parser("list", help="every avatar: those of the station and those made here")
     show = verbs.add_parser("show", help="all about one avatar")

@@ -21,6 +21,8 @@ DEFAULT_ENGINE = "photo"
 
 MAKERS: Mapping[str, str] = {
     DEFAULT_ENGINE: "broadcaster.avatars.photo",
+    "latentsync": "broadcaster.avatars.latentsync",
+    "musetalk": "broadcaster.avatars.musetalk",
     "wav2lip": "broadcaster.avatars.wav2lip",
 }
 """Name of the engine -> module."""

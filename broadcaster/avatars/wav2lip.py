@@ -1,89 +1,22 @@
-"""Makes avatars for the engine ``wav2lip``: photo avatars, whose landmarks say where the face is.
-
-Loaded in the limited child only, which needs neither torch nor the network's weights.
-"""
+"""Makes avatars for the engine ``wav2lip``; see ``boxed``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from broadcaster.avatars import photo
+from broadcaster.avatars import boxed, photo
 from broadcaster.avatars.maker import Facts, Picture
-from broadcaster.avatars.pictures import to_bgr
-from gpu_pool.contracts import PictureFormat
-from gpu_pool.engines.photo.body import load
-from gpu_pool.engines.photo.folder import read_avatar
-from gpu_pool.engines.wav2lip.boxes import box_at, boxes_in
-from gpu_pool.engines.wav2lip.face import Box
-
-_WIDE, _TALL = PictureFormat(1280, 720, 25), PictureFormat(406, 720, 25)
-_MOMENTS = 8
-_TILE_PX, _MARGIN_PX = 200, 12
-_PAPER, _INK, _LINE = (30, 24, 20), (232, 226, 222), (64, 220, 64)
+from gpu_pool.engines.wav2lip.boxes import boxes_in
 
 judge, make, change_handles = photo.judge, photo.make, photo.change_handles
 first_picture = photo.first_picture
 
 
 def read(files: Path) -> Facts:
-    """As ``Maker``; the face is large enough for the network as well."""
-    facts = photo.read(files)
-    with photo.told():
-        boxes_in(read_avatar(files), _WIDE)
-    return facts
+    """As ``Maker``."""
+    return boxed.read(files, boxes_in)
 
 
 def contact_sheet(files: Path, name: str) -> Picture:
-    """As ``Maker``: where the face is drawn; its lips only the weights can tell."""
-    with photo.told():
-        wide, tall = (_Boxed(files, each) for each in (_WIDE, _TALL))
-        ticks = [wide.body.loop_ticks(_WIDE.fps) * n // _MOMENTS for n in range(_MOMENTS)]
-        rows = [_row([wide.shown(0), tall.shown(0)]), _row([wide.face(tick) for tick in ticks])]
-    across = max(row.shape[1] for row in rows)
-    title = _paper(50, across)
-    cv2.putText(title, name, (_MARGIN_PX, 34), cv2.FONT_HERSHEY_DUPLEX, 0.9, _INK, 1, cv2.LINE_AA)
-    filled = [np.hstack([row, _paper(row.shape[0], across - row.shape[1])]) for row in rows]
-    return np.vstack([title, *filled])
-
-
-class _Boxed:
-    """The idle loop at a channel's format, with a line around the part that is drawn anew."""
-
-    def __init__(self, files: Path, picture: PictureFormat) -> None:
-        self.body, self._fps = load(files, picture), picture.fps
-        self._boxes = boxes_in(read_avatar(files), picture)
-
-    def shown(self, tick: int) -> Picture:
-        """The whole picture."""
-        return self._drawn(tick)[0]
-
-    def face(self, tick: int) -> Picture:
-        """The box alone, square."""
-        picture, box = self._drawn(tick)
-        cut = picture[box.top : box.bottom, box.left : box.right]
-        size = (_TILE_PX, _TILE_PX)
-        return np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-    def _drawn(self, tick: int) -> tuple[Picture, Box]:
-        picture = to_bgr(self.body.picture(tick, self._fps))
-        box = box_at(self.body, self._boxes, tick, self._fps)
-        corners = (box.left, box.top), (box.right - 1, box.bottom - 1)
-        cv2.rectangle(picture, *corners, _LINE, 2)
-        return picture, box
-
-
-def _row(pictures: Sequence[Picture]) -> Picture:
-    """Side by side on paper, a margin around each."""
-    high, parts = pictures[0].shape[0], [_paper(pictures[0].shape[0], _MARGIN_PX)]
-    for picture in pictures:
-        parts += [picture, _paper(high, _MARGIN_PX)]
-    row = np.hstack(parts)
-    return np.vstack([row, _paper(_MARGIN_PX, row.shape[1])])
-
-
-def _paper(height: int, width: int) -> Picture:
-    return np.full((height, width, 3), _PAPER, np.uint8)
+    """As ``Maker``."""
+    return boxed.contact_sheet(files, name, boxes_in)

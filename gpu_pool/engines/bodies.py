@@ -18,6 +18,8 @@ from typing import Protocol
 from gpu_pool.contracts import Picture, PictureFormat, PoolError
 
 BODIES: Mapping[str, str] = {
+    "latentsync": "gpu_pool.engines.photo.body",
+    "musetalk": "gpu_pool.engines.photo.body",
     "photo": "gpu_pool.engines.photo.body",
     "presenter": "gpu_pool.engines.presenter.body",
     "wav2lip": "gpu_pool.engines.photo.body",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar, cast
 
-from gpu_pool.contracts import Json
+from gpu_pool.contracts import Json, PoolError
 
 O = TypeVar("O")  # noqa: E741 (an options class)
 
@@ -21,6 +21,10 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
 }
 
 
+class OptionsRefused(PoolError):
+    """What the settings give an engine cannot be used; for an operator."""
+
+
 def read_options(kind: type[O], engine: str, given: Mapping[str, Json]) -> O:
     """The options of an engine.
 
@@ -30,21 +34,22 @@ def read_options(kind: type[O], engine: str, given: Mapping[str, Json]) -> O:
         given: as it comes from the settings.
 
     Raises:
-        ValueError: one is unknown, missing, or of another type.
+        OptionsRefused: one is unknown, missing, or of another type.
     """
     known = {each.name: each for each in fields(cast(Any, kind))}
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise ValueError(f"{engine} has no option {unknown[0]!r}; it has {', '.join(known)}")
+        raise OptionsRefused(f"{engine} has no option {unknown[0]!r}; it has {', '.join(known)}")
     for name, each in known.items():
         if name not in given:
             if each.default is MISSING:
-                raise ValueError(f"{engine} needs the option {name}")
+                where = f"pool.engines.{engine}.{name} in the settings"
+                raise OptionsRefused(f"{engine} needs {name}: {where}")
             continue
         types, words = _KINDS[str(each.type)]
         value = given[name]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise ValueError(f"{engine}: {name} has to be {words}")
+            raise OptionsRefused(f"{engine}: {name} has to be {words}")
     return kind(**cast(dict[str, Any], dict(given)))
 
 
@@ -52,8 +57,8 @@ def check_least(engine: str, options: object, **least: int) -> None:
     """Whether numbers are large enough.
 
     Raises:
-        ValueError: one is not.
+        OptionsRefused: one is not.
     """
     for name, value in least.items():
         if getattr(options, name) < value:
-            raise ValueError(f"{engine}: {name} has to be {value} or more")
+            raise OptionsRefused(f"{engine}: {name} has to be {value} or more")

@@ -180,14 +180,15 @@ def test_a_terminal_gets_a_bar(config: Path, tmp_path: Path) -> None:
     assert out.startswith("p ")
 
 
+@pytest.mark.parametrize("engine", ["wav2lip", "musetalk", "latentsync"])
 def test_an_avatar_of_another_engine_shows_where_its_face_is_drawn(
-    config: Path, tmp_path: Path
+    config: Path, tmp_path: Path, engine: str
 ) -> None:
     (tmp_path / "h.json").write_text(json.dumps(HANDLES))
-    asked = "--engine", "wav2lip", "--handles", str(tmp_path / "h.json")
+    asked = "--engine", engine, "--handles", str(tmp_path / "h.json")
     made = avatar(config, "create", str(tmp_path / "me.jpg"), *asked)
     assert made.returncode == 0, made.stderr
-    assert json.loads(avatar(config, "show", "me", "--json").stdout)["engine"] == "wav2lip"
+    assert json.loads(avatar(config, "show", "me", "--json").stdout)["engine"] == engine
     drawn = avatar(config, "preview", "me", "--out", str(tmp_path / "sheet.png"))
     assert drawn.returncode == 0, drawn.stderr
     sheet = cv2.imread(str(tmp_path / "sheet.png"))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpu_pool.contracts import AvatarRef, BatchRefused, EngineSpec, PictureFormat
 from gpu_pool.engines.latentsync.engine import LatentSyncEngine, Networks, Options, chunks_of
+from gpu_pool.engines.options import OptionsRefused
 from gpu_pool.engines.registry import make_engine
 from gpu_pool.engines.whisper.hearing import Hearing
 from tests.doubles import recipe_networks
@@ -108,7 +109,7 @@ def test_wishes_that_cannot_be_are_refused(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "needs the option unet"),
+        ({}, "needs unet"),
         ({"unet": "a", "vae": "b", "whisper": "c", "steps": 0}, "1 or more"),
         ({"unet": "a", "vae": "b", "whisper": "c", "steps": 201}, "up to 200 steps"),
         ({"unet": "a", "vae": "b", "whisper": "c", "guidance": "x"}, "a number"),
@@ -116,5 +117,5 @@ def test_wishes_that_cannot_be_are_refused(
     ],
 )
 def test_odd_options_are_refused_in_words(options: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(OptionsRefused, match=words):
         make_engine(EngineSpec("latentsync", options))  # type: ignore[arg-type]

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from gpu_pool.contracts import AvatarRef, AvatarRefused, BatchRefused, EngineSpec, PictureFormat
 from gpu_pool.engines.checkpoint import CheckpointRefused
-from gpu_pool.engines.musetalk.avatar import face_box
+from gpu_pool.engines.musetalk.boxes import face_box
 from gpu_pool.engines.musetalk.engine import MuseTalkEngine, Networks, Options
 from gpu_pool.engines.musetalk.parser import FaceParser
+from gpu_pool.engines.options import OptionsRefused
+from gpu_pool.engines.photo.box import Box
 from gpu_pool.engines.registry import make_engine
 from gpu_pool.engines.whisper.hearing import Hearing
 from tests.doubles import recipe_networks
@@ -120,7 +122,7 @@ def test_with_a_face_parser_the_mask_is_its(home: Path, speech: NDArray[np.float
 def test_a_face_that_is_too_small_is_refused() -> None:
     points = np.zeros((69, 2), np.float32)
     with pytest.raises(AvatarRefused, match="smaller than"):
-        face_box(points, 480, 270, 10)
+        face_box(points, Box(0, 270, 0, 480), 10)
 
 
 def test_sound_that_holds_no_numbers_is_refused(
@@ -135,7 +137,7 @@ def test_sound_that_holds_no_numbers_is_refused(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "needs the option unet"),
+        ({}, "needs unet"),
         ({"steps": 3}, "no option 'steps'"),
         ({"unet": "a", "vae": "b", "whisper": 3}, "whisper has to be a text"),
         ({"unet": "a", "vae": "b", "whisper": "c", "version": "2"}, "1.0 or 1.5"),
@@ -145,7 +147,7 @@ def test_sound_that_holds_no_numbers_is_refused(
     ],
 )
 def test_odd_options_are_refused_in_words(options: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(OptionsRefused, match=words):
         make_engine(EngineSpec("musetalk", options))  # type: ignore[arg-type]
 
 

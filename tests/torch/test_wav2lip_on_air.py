@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from broadcaster.avatars.shelf import Shelf
 from gpu_pool.contracts import PictureFormat
-from gpu_pool.engines.photo.body import load
-from gpu_pool.engines.photo.folder import read_avatar
-from gpu_pool.engines.wav2lip.boxes import box_at, boxes_in
+from gpu_pool.engines.photo.looped import LoopedPictures
+from gpu_pool.engines.wav2lip.boxes import boxes_in
 from tests.doubles.drawn_avatar import HANDLES, clip_avatar
 from tests.doubles.plain_wav2lip import weights
 from tests.doubles.station import ROOT, Station
@@ -81,14 +80,15 @@ def test_speech_is_drawn_in_its_place_as_long_as_it_lasts(station: Station, tmp_
     time.sleep(1.5)
     stop(reader)
 
-    body, boxes = load(files, FORMAT), boxes_in(read_avatar(files), FORMAT)
-    ticks = range(body.loop_ticks(FORMAT.fps))
-    idle = [body.picture(tick, FORMAT.fps)[: FORMAT.height].astype(np.int16) for tick in ticks]
+    loop = LoopedPictures(files, FORMAT)
+    boxes = boxes_in(loop)
+    ticks = range(loop.loop_ticks)
+    idle = [loop.picture(tick)[: FORMAT.height].astype(np.int16) for tick in ticks]
     talks = []
     for picture in seen(air):
         far = [np.abs(picture[:60] - each[:60]).mean() for each in idle]
         tick = int(np.argmin(far))
-        box = box_at(body, boxes, tick, FORMAT.fps)
+        box = boxes[loop.number(loop.place(tick))]
         off = np.abs(picture - idle[tick])
         mouth = off[
             box.top + 6 * box.height // 10 : box.bottom - box.height // 8,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gpu_pool.engines.photo.paste import Patch, bgr_of
 from gpu_pool.engines.presenter import colour
 from gpu_pool.engines.wav2lip.face import (
     Box,
@@ -20,7 +21,6 @@ from gpu_pool.engines.wav2lip.face import (
     to_and_fro,
     to_bytes,
 )
-from gpu_pool.engines.wav2lip.paste import Patch, bgr_of
 from tests.oracles.recipe import image, uniform
 
 GOLDEN = np.load(

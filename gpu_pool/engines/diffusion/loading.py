@@ -26,25 +26,6 @@ Renamed = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 MUSETALK_INPUTS, LATENTSYNC_INPUTS = 8, 13
 
-PRECISIONS: Mapping[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-
-
-def dtype_of(precision: str, device: str) -> torch.dtype:
-    """``auto`` is float32 on a CPU and bfloat16 on a GPU.
-
-    Raises:
-        ValueError: there is no such precision.
-    """
-    if precision == "auto":
-        precision = "float32" if device == "cpu" else "bfloat16"
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r} is none of auto, {', '.join(PRECISIONS)}")
-    return PRECISIONS[precision]
-
 
 def load_unet(file: Path, inputs: int, device: str, dtype: torch.dtype) -> UNet:
     """The UNet with 8 (MuseTalk) or 13 (LatentSync) input channels.

@@ -15,24 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpu_pool.contracts import AvatarRefused, Picture, PictureFormat
+from gpu_pool.contracts import Picture, PictureFormat
 from gpu_pool.engines.diffusion.vae import Vae
-from gpu_pool.engines.face.points import (
-    CHIN,
-    LEFT_BROW,
-    LEFT_CHEEK,
-    LEFT_LID,
-    NOSE_BASE,
-    RIGHT_BROW,
-    RIGHT_CHEEK,
-    RIGHT_LID,
-)
-from gpu_pool.engines.face.values import Points
+from gpu_pool.engines.latentsync.boxes import boxes_in, matrices_in
 from gpu_pool.engines.latentsync.face import (
-    FACE_HEIGHT,
-    FACE_WIDTH,
-    Aligner,
-    Landmarks,
     Matrix,
     Rgb,
     Seat,
@@ -40,17 +26,9 @@ from gpu_pool.engines.latentsync.face import (
     seat,
 )
 from gpu_pool.engines.latentsync.picture import masked, pixels
+from gpu_pool.engines.photo.box import Box
 from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized
-from gpu_pool.engines.wav2lip.face import Box
-from gpu_pool.engines.wav2lip.paste import Patch, bgr_of
-
-_SMALLEST_SCALE = 6.0
-"""The aligned face may be so many times larger than in the picture; beyond it is all blur."""
-
-_TIP = 0.75
-"""The mean of iBUG's nose points (bridge and base) from the eyes' line to the nose's base."""
-
-_RIM_PX = 4
+from gpu_pool.engines.photo.paste import Patch, bgr_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,33 +50,6 @@ class Shown:
     latents: Tensor
 
 
-def ibug68(points: Points) -> Landmarks:
-    """The 68 landmarks that the alignment takes, as far as it looks at them.
-
-    It uses the means of brows and nose, and the face's width.
-    """
-    eyes = np.concatenate([points[LEFT_LID], points[RIGHT_LID]]).mean(axis=0)
-    made = np.repeat(points[None, NOSE_BASE].astype(np.float64), 68, axis=0)
-    made[0], made[16], made[8] = points[LEFT_CHEEK], points[RIGHT_CHEEK], points[CHIN]
-    made[17:22], made[22:27] = points[LEFT_BROW], points[RIGHT_BROW]
-    made[27:36] = eyes + _TIP * (points[NOSE_BASE] - eyes)
-    return made
-
-
-def bounds(matrix: Matrix, width: int, height: int) -> Box:
-    """Even edges about the aligned face's rectangle, within a picture of this size."""
-    inverse = cv2.invertAffineTransform(matrix)
-    corners = np.array([[0, 0], [FACE_WIDTH, 0], [0, FACE_HEIGHT], [FACE_WIDTH, FACE_HEIGHT]])
-    placed = corners @ inverse[:, :2].T + inverse[:, 2]
-    low, high = placed.min(axis=0) - _RIM_PX, placed.max(axis=0) + _RIM_PX
-    return Box(
-        top=max(0, int(low[1])) & ~1,
-        bottom=min(height, int(high[1]) + 1) & ~1,
-        left=max(0, int(low[0])) & ~1,
-        right=min(width, int(high[0]) + 1) & ~1,
-    )
-
-
 class AlignedFace:
     """An avatar at one picture format, with one autoencoder.
 
@@ -115,12 +66,8 @@ class AlignedFace:
     def __init__(self, folder: Path, picture: PictureFormat, vae: Vae, keep_bytes: int) -> None:
         self._loop = LoopedPictures(folder, picture)
         self._vae = vae
-        aligner = Aligner()
-        self._matrices = [aligner.matrix(ibug68(points)) for points in self._loop.points]
-        self._boxes = [bounds(each, picture.width, picture.height) for each in self._matrices]
-        for matrix, box in zip(self._matrices, self._boxes, strict=True):
-            if np.hypot(*matrix[0, :2]) > _SMALLEST_SCALE or min(box.width, box.height) < 2:
-                raise AvatarRefused("the face is too small in the picture")
+        self._matrices = matrices_in(self._loop)
+        self._boxes = boxes_in(self._loop, self._matrices)
         self._kept: Kept[Shown] = Kept(self._made, keep_bytes)
 
     def shown(self, ticks: Sequence[int]) -> list[Shown]:

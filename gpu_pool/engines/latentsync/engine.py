@@ -11,7 +11,8 @@ Options::
     whisper: /models/whisper/tiny.pt                    required
     steps: 20                  1 to 200; time grows with them
     guidance: 1.0              above 1 the sound is followed more closely, at twice the cost
-    precision: auto            float32, bfloat16 or float16; auto is float32 on a CPU, else bfloat16
+    precision: auto            float32, bfloat16 or float16; auto is bfloat16 on a GPU and
+                               on a CPU with matrix units for it, else float32
     threads: 1                 of a CPU worker
     keep_mb: 1024              of pictures, faces and latents, per avatar
 
@@ -43,7 +44,6 @@ from gpu_pool.contracts import (
 from gpu_pool.engines.diffusion.ddim import MOST_STEPS
 from gpu_pool.engines.diffusion.loading import (
     LATENTSYNC_INPUTS,
-    dtype_of,
     load_unet,
     load_vae,
     load_whisper,
@@ -53,7 +53,8 @@ from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.latentsync.avatar import AlignedFace, Shown
 from gpu_pool.engines.latentsync.picture import combined, unsqueezed
 from gpu_pool.engines.latentsync.sampler import FRAMES, painted
-from gpu_pool.engines.options import check_least, read_options
+from gpu_pool.engines.options import OptionsRefused, check_least, read_options
+from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.spoken import shares
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.windows import sound_span
@@ -242,11 +243,11 @@ def make(options: Mapping[str, Json]) -> LatentSyncEngine:
     """The engine, not yet loaded.
 
     Raises:
-        ValueError: an option is unknown, missing, or out of its range.
+        OptionsRefused: an option is unknown, missing, or out of its range.
     """
     read = read_options(Options, "latentsync", options)
     check_least("latentsync", read, steps=1, guidance=0, threads=1, keep_mb=0)
     if read.steps > MOST_STEPS or read.guidance > MOST_GUIDANCE:
-        raise ValueError(f"latentsync: up to {MOST_STEPS} steps and guidance {MOST_GUIDANCE:g}")
+        raise OptionsRefused(f"latentsync: up to {MOST_STEPS} steps and guidance {MOST_GUIDANCE:g}")
     dtype_of(read.precision, "cpu")
     return LatentSyncEngine(read)

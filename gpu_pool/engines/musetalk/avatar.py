@@ -16,34 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpu_pool.contracts import AvatarRefused, Picture, PictureFormat
+from gpu_pool.contracts import Picture, PictureFormat
 from gpu_pool.engines.diffusion.vae import Vae, to_unit
-from gpu_pool.engines.face.points import (
-    CHIN,
-    LEFT_CHEEK,
-    LEFT_LID,
-    NOSE_BASE,
-    RIGHT_CHEEK,
-    RIGHT_LID,
-)
-from gpu_pool.engines.face.values import Points
 from gpu_pool.engines.musetalk import blend
+from gpu_pool.engines.musetalk.boxes import MARGIN_PX, boxes_in
 from gpu_pool.engines.musetalk.parser import FaceParser
+from gpu_pool.engines.photo.box import Bgr, Box
 from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized
-from gpu_pool.engines.wav2lip.face import Bgr, Box
-from gpu_pool.engines.wav2lip.paste import Patch, bgr_of
+from gpu_pool.engines.photo.paste import Patch, bgr_of
 
 SIZE = 256
 """Of the face that the network sees and draws."""
-
-MARGIN_PX = 10
-"""Below the chin, since 1.5: the jaw may drop."""
-
-_BRIDGE = 0.55
-"""Landmark 29 of iBUG's 68 (the bridge of the nose, above the tip) lies so far from the eyes' line
-to the base of the nose. The authors' box is centred there, and the mask begins there."""
-
-_SMALLEST_PX = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +37,6 @@ class Shown:
     patch: Patch
     latents: Tensor
     """(8, 32, 32): of the face with its lower half black, and of the whole face."""
-
-
-def face_box(points: Points, width: int, height: int, margin_px: int) -> Box:
-    """The box of one face, (POINTS, 2), as the authors lay it, within the picture.
-
-    Raises:
-        AvatarRefused: the face is too small, or outside.
-    """
-    eyes = np.concatenate([points[LEFT_LID], points[RIGHT_LID]])[:, 1].mean()
-    middle = eyes + _BRIDGE * (points[NOSE_BASE, 1] - eyes)
-    chin = points[CHIN, 1]
-    found = Box(
-        top=max(0, round(2 * middle - chin)),
-        bottom=min(height, round(chin) + margin_px),
-        left=max(0, round(points[LEFT_CHEEK, 0])),
-        right=min(width, round(points[RIGHT_CHEEK, 0])),
-    )
-    if min(found.width, found.height) < _SMALLEST_PX:
-        raise AvatarRefused(f"the face is smaller than {_SMALLEST_PX} pixels in the picture")
-    return found
 
 
 class MuseFace:
@@ -102,11 +65,8 @@ class MuseFace:
     ) -> None:
         self._loop = LoopedPictures(folder, picture)
         self._vae, self._parser, self._first_version = vae, parser, first_version
-        margin = 0 if first_version else MARGIN_PX
+        self._boxes = boxes_in(self._loop, 0 if first_version else MARGIN_PX)
         self._frame = Box(0, picture.height, 0, picture.width)
-        self._boxes = [
-            face_box(points, picture.width, picture.height, margin) for points in self._loop.points
-        ]
         self._kept: Kept[Shown] = Kept(self._made, keep_bytes)
 
     def shown(self, ticks: Sequence[int]) -> list[Shown]:

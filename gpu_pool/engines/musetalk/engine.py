@@ -11,7 +11,8 @@ Options::
     whisper: /models/whisper/pytorch_model.bin                  required; or tiny.pt
     parser: /models/face-parse-bisent/79999_iter.pth            optional: masks that follow the skin
     version: "1.5"             or "1.0": which generation the UNet's weights are; they look alike
-    precision: auto            float32, bfloat16 or float16; auto is float32 on a CPU, else bfloat16
+    precision: auto            float32, bfloat16 or float16; auto is bfloat16 on a GPU and
+                               on a CPU with matrix units for it, else float32
     batch_pictures: 8          pictures drawn by one pass: 0.32 s at 25 fps
     threads: 1                 of a CPU worker
     keep_mb: 1024              of pictures and latents, per avatar
@@ -40,7 +41,6 @@ from gpu_pool.contracts import (
 )
 from gpu_pool.engines.diffusion.loading import (
     MUSETALK_INPUTS,
-    dtype_of,
     load_parser,
     load_unet,
     load_vae,
@@ -50,7 +50,8 @@ from gpu_pool.engines.diffusion.unet import UNet
 from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.musetalk.avatar import MuseFace, Shown
 from gpu_pool.engines.musetalk.parser import FaceParser
-from gpu_pool.engines.options import check_least, read_options
+from gpu_pool.engines.options import OptionsRefused, check_least, read_options
+from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.spoken import shares
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.engines.whisper.windows import place_encoding
@@ -203,11 +204,11 @@ def make(options: Mapping[str, Json]) -> MuseTalkEngine:
     """The engine, not yet loaded.
 
     Raises:
-        ValueError: an option is unknown, missing, or out of its range.
+        OptionsRefused: an option is unknown, missing, or out of its range.
     """
     read = read_options(Options, "musetalk", options)
     check_least("musetalk", read, batch_pictures=1, threads=1, keep_mb=0)
     if read.version not in {"1.0", "1.5"}:
-        raise ValueError(f"musetalk: version has to be 1.0 or 1.5, not {read.version!r}")
+        raise OptionsRefused(f"musetalk: version has to be 1.0 or 1.5, not {read.version!r}")
     dtype_of(read.precision, "cpu")
     return MuseTalkEngine(read)

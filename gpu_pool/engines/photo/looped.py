@@ -17,6 +17,7 @@ import numpy as np
 from gpu_pool.contracts import Picture, PictureFormat
 from gpu_pool.engines.face.values import Points
 from gpu_pool.engines.photo.body import Body, ClipBody, load
+from gpu_pool.engines.photo.box import Box
 from gpu_pool.engines.photo.folder import read_avatar
 from gpu_pool.engines.photo.framing import shown_cut
 
@@ -42,13 +43,21 @@ class LoopedPictures:
         shown, place = shown_cut(
             stored.width, stored.height, avatar.points, picture.width, picture.height
         )
-        left, top = place[:2] if place else (0, 0)
+        left, top, width, height = place or (0, 0, picture.width, picture.height)
+        self.area = Box(top, top + height, left, left + width)
+        """Of the channel's picture, in which the avatar is seen."""
         self.points: Points = shown.points(avatar.points) + np.array([left, top], np.float32)
         """(stored pictures, POINTS, 2) in pixels of the channel's picture, in the clip's order."""
         self.loop_ticks = self._body.loop_ticks(picture.fps)
+        self._first: dict[int, int] = {}
+        if isinstance(self._body, ClipBody):
+            for tick in range(self.loop_ticks):
+                self._first.setdefault(self._body.number_at(tick, self._fps), tick)
 
     def place(self, tick: int) -> int:
-        """Where in the loop a tick is."""
+        """The first tick with the same picture: a clip has it on the way there and back."""
+        if isinstance(self._body, ClipBody):
+            return self._first[self._body.number_at(tick, self._fps)]
         return tick % self.loop_ticks
 
     def number(self, place: int) -> int:

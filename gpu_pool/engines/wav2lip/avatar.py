@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpu_pool.contracts import Picture, PictureFormat
-from gpu_pool.engines.photo.body import Body, ClipBody, load
-from gpu_pool.engines.photo.folder import read_avatar
-from gpu_pool.engines.wav2lip.boxes import box_at, boxes_in
-from gpu_pool.engines.wav2lip.face import Box, cut, network_faces
+from gpu_pool.engines.photo.box import Box
+from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized
+from gpu_pool.engines.photo.paste import Patch, bgr_of
+from gpu_pool.engines.wav2lip.boxes import boxes_in
+from gpu_pool.engines.wav2lip.face import cut, network_faces
 from gpu_pool.engines.wav2lip.network import Wav2Lip
-from gpu_pool.engines.wav2lip.paste import Patch, bgr_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +51,28 @@ class LoopedFace:
     def __init__(
         self, folder: Path, picture: PictureFormat, network: Wav2Lip, keep_bytes: int
     ) -> None:
-        self._body: Body = load(folder, picture)
-        self._network, self._fps = network, picture.fps
-        self._boxes = boxes_in(read_avatar(folder), picture)
-        self.loop_ticks = self._body.loop_ticks(picture.fps)
-        self._first: dict[int, int] = {}
-        if isinstance(self._body, ClipBody):
-            for tick in range(self.loop_ticks):
-                self._first.setdefault(self._body.number_at(tick, self._fps), tick)
-        self._kept: dict[int, Shown] = {}
-        self._room = keep_bytes
+        self._loop = LoopedPictures(folder, picture)
+        self._network = network
+        self._boxes = boxes_in(self._loop)
+        self._kept: Kept[Shown] = Kept(self._look_at, keep_bytes)
 
     def shown(self, ticks: Sequence[int]) -> list[Shown]:
         """What stands in the idle loop at these ticks; the encoder looks at new faces together."""
-        places = [self._place(tick) for tick in ticks]
-        fresh = [place for place in dict.fromkeys(places) if place not in self._kept]
-        found = dict(zip(fresh, self._look_at(fresh), strict=True)) if fresh else {}
-        for place, each in found.items():
-            size = each.picture.nbytes + sum(t.nbytes for t in each.seen)
-            if size <= self._room:
-                self._room -= size
-                self._kept[place] = each
-        return [self._kept[place] if place in self._kept else found[place] for place in places]
+        return self._kept.of([self._loop.place(tick) for tick in ticks])
 
-    def _place(self, tick: int) -> int:
-        """The first tick with the same picture: a clip has it on the way there and back."""
-        if isinstance(self._body, ClipBody):
-            return self._first[self._body.number_at(tick, self._fps)]
-        return tick % self.loop_ticks
-
-    def _look_at(self, places: Sequence[int]) -> list[Shown]:
-        pictures = [self._body.picture(place, self._fps) for place in places]
-        boxes = [box_at(self._body, self._boxes, place, self._fps) for place in places]
+    def _look_at(self, places: Sequence[int]) -> list[Sized[Shown]]:
+        pictures = [self._loop.picture(place) for place in places]
+        boxes = [self._boxes[self._loop.number(place)] for place in places]
         faces = np.stack(
             [self._face(picture, box) for picture, box in zip(pictures, boxes, strict=True)]
         )
         seen = self._network.see(self.tensor(network_faces(faces)))
-        return [
-            Shown(picture, Patch.of(box), [scale[index : index + 1] for scale in seen])
-            for index, (picture, box) in enumerate(zip(pictures, boxes, strict=True))
-        ]
+        made = []
+        for index, (picture, box) in enumerate(zip(pictures, boxes, strict=True)):
+            own = [scale[index : index + 1] for scale in seen]
+            size = picture.nbytes + sum(each.nbytes for each in own)
+            made.append(Sized(Shown(picture, Patch.of(box), own), size))
+        return made
 
     def _face(self, picture: Picture, box: Box) -> NDArray[np.uint8]:
         whole = Box(0, box.height, 0, box.width)

@@ -6,17 +6,13 @@ an avatar can be made where none of it is installed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from gpu_pool.contracts import AvatarRefused, PictureFormat
+from gpu_pool.contracts import AvatarRefused
 from gpu_pool.engines.face.points import CHIN, FOREHEAD, LEFT_CHEEK, RIGHT_CHEEK
 from gpu_pool.engines.face.values import Points
-from gpu_pool.engines.photo.body import Body, ClipBody
-from gpu_pool.engines.photo.folder import AvatarFolder
-from gpu_pool.engines.photo.framing import shown_cut
-from gpu_pool.engines.wav2lip.face import Box
+from gpu_pool.engines.photo.box import Box
+from gpu_pool.engines.photo.looped import LoopedPictures
 
 _ABOVE, _BELOW, _BESIDE = 0.02, 0.05, 0.02
 """Parts of the face's height by which the box is larger than its landmarks: what the authors'
@@ -26,26 +22,18 @@ _SMALLEST_PX = 32
 """Of a box's height: below it there is no mouth to speak of."""
 
 
-def boxes_in(avatar: AvatarFolder, picture: PictureFormat) -> list[Box]:
+def boxes_in(loop: LoopedPictures) -> list[Box]:
     """The face's box in every stored picture, in pixels of the channel's.
 
     Raises:
         AvatarRefused: a face is too small.
     """
-    stored = avatar.summary
-    cut, place = shown_cut(
-        stored.width, stored.height, avatar.points, picture.width, picture.height
-    )
-    left, top, width, height = place or (0, 0, picture.width, picture.height)
+    area = loop.area
+    points = loop.points - np.array([area.left, area.top], np.float32)
     return [
-        Box(box.top + top, box.bottom + top, box.left + left, box.right + left)
-        for box in face_boxes(cut.points(avatar.points), width, height)
+        Box(box.top + area.top, box.bottom + area.top, box.left + area.left, box.right + area.left)
+        for box in face_boxes(points, area.width, area.height)
     ]
-
-
-def box_at(body: Body, boxes: Sequence[Box], tick: int, fps: int) -> Box:
-    """The box in the loop's picture of a tick; a still face hardly sways."""
-    return boxes[body.number_at(tick, fps) if isinstance(body, ClipBody) else 0]
 
 
 def face_boxes(points: Points, width: int, height: int) -> list[Box]:

@@ -17,9 +17,8 @@ Options::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -35,37 +34,26 @@ from gpu_pool.contracts import (
     EngineNeeds,
     Json,
     Picture,
-    PoolError,
     Sound,
 )
 from gpu_pool.engines.checkpoint import open_checkpoint
+from gpu_pool.engines.options import check_least, read_options
+from gpu_pool.engines.precision import dtype_of
+from gpu_pool.engines.spoken import shares
 from gpu_pool.engines.wav2lip import mel
 from gpu_pool.engines.wav2lip.avatar import LoopedFace, Shown
 from gpu_pool.engines.wav2lip.face import to_bytes
-from gpu_pool.engines.wav2lip.network import Wav2Lip, fast_dtype
+from gpu_pool.engines.wav2lip.network import Wav2Lip
 from gpu_pool.windows import sound_span
 
 Windows = NDArray[np.float32]
 """(pictures, 80, 16): what each picture hears."""
-
-PRECISIONS: Mapping[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 
 # A column hears 400 samples to both sides, and one more before for the pre-emphasis; a picture's
 # first column begins up to one column (200 samples) before the picture.
 LOOKBACK_S = (mel.WINDOW // 2 + mel.HOP + 1) / SOUND_RATE_HZ
 LOOKAHEAD_S = ((mel.COLUMNS - 1) * mel.HOP + mel.WINDOW // 2) / SOUND_RATE_HZ
 """At any rate of pictures: their own length would have to be taken off."""
-
-_EASE_PICTURES = 2
-"""A task's first and last picture are the idle loop's; so soon the drawn face is all there."""
-
-
-class OptionsRefused(PoolError):
-    """What the settings give the engine cannot be used; for an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,32 +66,6 @@ class Options:
     threads: int = 1
     keep_mb: int = 512
     conformance: bool = False
-
-    @classmethod
-    def of(cls, given: Mapping[str, Json]) -> Options:
-        """Options as they come from the settings.
-
-        Raises:
-            OptionsRefused: one is unknown, missing, or out of its range.
-        """
-        known = {each.name for each in fields(cls)}
-        unknown = sorted(set(given) - known)
-        if unknown:
-            raise OptionsRefused(f"wav2lip has no option {unknown[0]!r}; it has {', '.join(known)}")
-        if not given.get("weights"):
-            raise OptionsRefused(
-                "wav2lip needs the network's weights: pool.engines.wav2lip.weights in the settings"
-            )
-        made = cls(**cast(dict[str, Any], dict(given)))
-        if made.precision not in {"auto", *PRECISIONS}:
-            raise OptionsRefused(
-                f"precision {made.precision!r} is none of auto, {', '.join(PRECISIONS)}"
-            )
-        for name, least in (("batch_pictures", 1), ("threads", 1), ("keep_mb", 0)):
-            value = getattr(made, name)
-            if type(value) is not int or value < least:
-                raise OptionsRefused(f"{name} has to be a whole number from {least} on")
-        return made
 
 
 class Wav2LipEngine:
@@ -133,8 +95,7 @@ class Wav2LipEngine:
         """
         cv2.setNumThreads(1)
         torch.set_num_threads(self._options.threads)
-        wanted = PRECISIONS.get(self._options.precision)
-        precision = fast_dtype(torch.device(device)) if wanted is None else wanted
+        precision = dtype_of(self._options.precision, device)
         checkpoint = open_checkpoint(Path(self._options.weights))
         self._network = Wav2Lip(checkpoint, device, precision)
 
@@ -170,26 +131,18 @@ class Wav2LipEngine:
         """Draw every picture."""
         if not np.isfinite(features).all():
             raise BatchRefused("the sound holds what is no number")
-        shares = [self._share(batch, index) for index in range(batch.count)]
+        found = shares(batch, hard=self._options.conformance)
         ticks = [batch.base_tick + index for index in range(batch.count)]
         with torch.inference_mode():
             shown = self._avatars[batch.avatar].shown(ticks)
             if abandoned():
                 return
-            talking = [index for index, share in enumerate(shares) if share > 0]
+            talking = [index for index, share in enumerate(found) if share > 0]
             faces = self._draw(features, shown, talking)
         for picture, idle in zip(out, shown, strict=True):
             picture[:] = idle.picture
         for index, face in zip(talking, faces, strict=True):
-            self._paste(out[index], shown[index], face, shares[index])
-
-    def _share(self, batch: Batch, offset: int) -> float:
-        """How much of the drawn face a picture shows."""
-        index = batch.key.first + offset
-        spoken = int(cast(float, batch.cues.get("spoken", batch.key.first + batch.count)))
-        if self._options.conformance:
-            return 1.0 if index < spoken else 0.0
-        return min(1.0, max(0.0, min(index, spoken - 1 - index) / _EASE_PICTURES))
+            self._paste(out[index], shown[index], face, found[index])
 
     def _draw(
         self, windows: Windows, shown: Sequence[Shown], which: Sequence[int]
@@ -220,4 +173,7 @@ def make(options: Mapping[str, Json]) -> Wav2LipEngine:
     Raises:
         OptionsRefused: an option is unknown, missing, or out of its range.
     """
-    return Wav2LipEngine(Options.of(options))
+    read = read_options(Options, "wav2lip", options)
+    check_least("wav2lip", read, batch_pictures=1, threads=1, keep_mb=0)
+    dtype_of(read.precision, "cpu")
+    return Wav2LipEngine(read)

@@ -152,13 +152,6 @@ def can_pack(device: torch.device) -> bool:
     return device.type == "cpu" and torch.backends.mkldnn.is_available() and there
 
 
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """What is fastest without harm: bfloat16 where the device has matrix units for it."""
-    if device.type == "cpu" and not torch.cpu._is_amx_tile_supported():
-        return torch.float32
-    return torch.bfloat16
-
-
 def _pair(value: int | tuple[int, int]) -> list[int]:
     return list(value) if isinstance(value, tuple) else [value, value]
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_pool.contracts import Picture
+from gpu_pool.engines.photo.box import Bgr, Box
 from gpu_pool.engines.presenter import colour
-from gpu_pool.engines.wav2lip.face import Bgr, Box
 
 _TOP = (0.46, 0.58)
 """Where, from the box's top, the drawn face begins to show and is all there. The network is given
