@@ -23,9 +23,10 @@ from gpu_pool.contracts import (
     PictureFormat,
 )
 from gpu_pool.engines.checkpoint import CheckpointRefused, layout
+from gpu_pool.engines.options import OptionsRefused
 from gpu_pool.engines.photo.body import load
 from gpu_pool.engines.registry import make_engine
-from gpu_pool.engines.wav2lip.engine import OptionsRefused, Wav2LipEngine
+from gpu_pool.engines.wav2lip.engine import Wav2LipEngine
 from gpu_pool.engines.wav2lip.mel import column_of, whole_mel
 from gpu_pool.windows import cut_sound, sound_span
 from tests.doubles.drawn_avatar import clip_avatar, still_avatar
@@ -225,7 +226,7 @@ def test_sound_that_is_no_number_is_refused(engine: Wav2LipEngine) -> None:
         ({}, "pool.engines.wav2lip.weights"),
         ({"weights": "a", "size": 96}, "no option 'size'"),
         ({"weights": "a", "precision": "int8"}, "precision 'int8' is none of auto"),
-        ({"weights": "a", "batch_pictures": 0}, "batch_pictures has to be a whole number from 1"),
+        ({"weights": "a", "batch_pictures": 0}, "batch_pictures has to be 1 or more"),
         ({"weights": "a", "threads": "2"}, "threads has to be a whole number"),
     ],
 )
