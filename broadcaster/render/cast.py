@@ -22,12 +22,16 @@ from broadcaster.settings.model import SettingsModel
 from broadcaster.studio.backdrop import avatar_ref, with_options
 from gpu_pool.contracts import AvatarRef, PictureFormat, PoolError
 from gpu_pool.devices import find_devices
+from gpu_pool.limits import Limits
 from gpu_pool.pool import Pool
 from gpu_pool.ring import MEMORY, Ring
 
 RING_S = 3.0
 """Pictures between workers and encoder, as on air: a worker is never kept waiting by one picture
 that takes longer to encode."""
+
+PATIENT = Limits(load_s=1800.0, prepare_s=1800.0, first_batch_s=1800.0)
+"""Nobody waits on air: a large network on a CPU takes minutes to begin with."""
 
 MEMORY_SHARE = 0.6
 """Of what is free in shared memory, at most."""
@@ -77,7 +81,7 @@ def open_pool(avatar: AvatarRef, settings: PoolSettings) -> Iterator[tuple[Pool,
             devices = find_devices(wanted if wanted == "auto" else list(wanted), os.environ)
             ring = Ring(slots, avatar.picture.picture_bytes)
             stack.callback(ring.close)
-            pool = stack.enter_context(Pool([avatar], devices, ring))
+            pool = stack.enter_context(Pool([avatar], devices, ring, limits=PATIENT))
         except (PoolError, ValueError, OSError) as error:
             raise RenderError(f"nothing can be rendered: {error}") from error
         yield pool, ring

@@ -26,6 +26,10 @@ TRIES_TO_START = 2
 """Deaths of every worker before the first one was ready: a third one would die as well."""
 
 
+ANSWER_WITHIN_S = 3600.0
+"""Nobody waits on air: a large network on a CPU takes minutes for a batch."""
+
+
 class PictureSupply:
     """Asks for what is wanted and announces what comes to ``pictures``.
 
@@ -48,7 +52,7 @@ class PictureSupply:
         video: VideoFormat,
     ) -> None:
         self._pool, self._ring, self._avatar = pool, ring, part.avatar
-        self._performance = Performance(part, 1, sound, mouths)
+        self._performance = Performance(part, 1, sound, mouths, answer_within_s=ANSWER_WITHIN_S)
         self.pictures = RenderedPictures(RingReader(ring.path), video, self._take_back)
 
     def bring_forward(self, timeout_s: float = 0.0) -> None:

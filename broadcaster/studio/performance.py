@@ -67,6 +67,7 @@ class Performance:
         mouths: (pictures, 6) of the whole task, from a voice that told its phonemes.
         appointment: when it is to begin; None where it has begun.
         wishes: of the task, for engines that know them, such as ``guidance_scale``.
+        answer_within_s: how long a batch may take.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Performance:
         mouths: NDArray[np.float32] | None = None,
         appointment: Appointment | None = None,
         wishes: Mapping[str, Json] | None = None,
+        answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         self._mouths, self._wishes = mouths, wishes or {}
+        self._answer_within_s = answer_within_s
         self.appointment = appointment
         """Until it is kept or given up."""
         self.part, self.epoch = part, epoch
@@ -130,7 +133,7 @@ class Performance:
 
     def submitted(self, batch: Batch, now: float) -> None:
         """The pool has taken the batch."""
-        self._reorder.expect(batch.key.first, batch.count, now + ANSWER_WITHIN_S)
+        self._reorder.expect(batch.key.first, batch.count, now + self._answer_within_s)
         self._next = batch.key.first + batch.count
         self._out += batch.count
 
