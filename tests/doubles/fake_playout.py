@@ -219,10 +219,8 @@ class FakePlayout:
             return {"ok": False, "error": "no such channel"}
         if any(each.task_id == request["task_id"] for each in held):
             return {"ok": True}
-        if request.get("held_only"):
-            return {"ok": False, "error": "gone"}
-        if len(held) >= 2:
-            return {"ok": False, "error": "busy"}
+        if request.get("held_only") or len(held) >= 2:
+            return {"ok": False, "error": "gone" if request.get("held_only") else "busy"}
         if Path(self.root + request["pcm"]).stat().st_size != request["samples"] * 4:
             return {"ok": False, "error": "no such sound"}
         held.append(
