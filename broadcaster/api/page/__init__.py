@@ -1,6 +1,7 @@
 """The page at ``/``: the live picture with sound, what is on air, and a form to speak.
 
-Three plain files beside this module, no build step, no library, nothing from elsewhere.
+Plain files beside this module, no build step, no library, nothing from elsewhere. The scripts share
+one scope and are read in the order in which the page names them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _FOLDER = Path(__file__).parent
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "img-src 'self' blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
 """Nothing inline, nothing from elsewhere. WebRTC itself is no matter of the policy."""
@@ -48,10 +49,10 @@ def style() -> Response:
     return _file(_read("page.css"), "text/css")
 
 
-@page.get("/page.js")
-def script() -> Response:
-    """What it does."""
-    return _file(_read("page.js"), "text/javascript")
+@page.get("/<any(door,picture,air,speak,avatars,log,page):part>.js")
+def script(part: str) -> Response:
+    """What it does, part by part."""
+    return _file(_read(f"{part}.js"), "text/javascript")
 
 
 @page.get("/favicon.svg")
