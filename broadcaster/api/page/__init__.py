@@ -18,6 +18,9 @@ from broadcaster.api.station import StationView, station_view
 
 page = Blueprint("page", __name__)
 
+SCRIPTS = ("door", "picture", "air", "speak", "avatars", "editor", "log", "page")
+"""In the order in which they are read; each is served as ``/<name>.js``."""
+
 _FOLDER = Path(__file__).parent
 
 _POLICY = (
@@ -49,10 +52,13 @@ def style() -> Response:
     return _file(_read("page.css"), "text/css")
 
 
-@page.get("/<any(door,picture,air,speak,avatars,log,page):part>.js")
 def script(part: str) -> Response:
     """What it does, part by part."""
     return _file(_read(f"{part}.js"), "text/javascript")
+
+
+for _part in SCRIPTS:
+    page.add_url_rule(f"/{_part}.js", _part, functools.partial(script, _part))
 
 
 @page.get("/favicon.svg")
@@ -62,9 +68,11 @@ def icon() -> Response:
 
 
 def _settings(view: StationView) -> str:
-    """What the script must know before it asks: picture sizes, and whether there is a preview."""
+    """What the script must know before it asks: sizes, and whether there is a preview."""
     sizes = {name: [c.video.width, c.video.height] for name, c in view.channels.items()}
-    return json.dumps({"preview": view.settings.has_preview, "sizes": sizes})
+    sound, avatar = view.settings.api.max_upload_mb, view.settings.avatars.max_upload_mb
+    most_mb = {"sound": sound, "avatar": avatar}
+    return json.dumps({"preview": view.settings.has_preview, "sizes": sizes, "most_mb": most_mb})
 
 
 @functools.cache

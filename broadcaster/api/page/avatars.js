@@ -1,9 +1,10 @@
-// Who speaks: the shelf of presenters, adding a face, and moving its handles.
+// Who speaks: the shelf of presenters, adding a face, putting another one on air.
 "use strict";
 
 const SHELF_POLL_MS = 3000;
-const MAKING_POLL_MS = 500;
-const HANDLE_STEP = 1; // pixels of the picture for an arrow key; ten with Shift
+const MAKING_POLL_MS = 1000;
+const SHELF_SAID = "shelf-said";
+const POINTS = "Drag the points to the middle of the eyes, the corners of the mouth, where the lips meet, and the chin.";
 
 const pictures = new Map(); // address -> object URL: an <img> cannot send a token
 let shownShelf = "";
@@ -26,14 +27,24 @@ function pathOf(avatar, what) {
   return `avatars/${encodeURIComponent(avatar.name)}/${what}?v=${encodeURIComponent(avatar.version)}`;
 }
 
+function forgetPictures(avatars) {
+  const there = avatars.flatMap((each) => [pathOf(each, "thumbnail"), pathOf(each, "picture")]);
+  for (const [path, url] of pictures) {
+    if (there.includes(path)) continue;
+    URL.revokeObjectURL(url);
+    pictures.delete(path);
+  }
+}
+
 /* ---- the shelf ---------------------------------------------------------------------------------- */
 
 function avatarCard(avatar, standing) {
   const card = make("li", "avatar");
   const image = make("img");
   image.alt = "";
-  if (avatar.state === "ready") showPicture(image, pathOf(avatar, "thumbnail"));
+  if (avatar.links.thumbnail) showPicture(image, pathOf(avatar, "thumbnail"));
   const name = make("span", "name", avatar.name);
+  name.title = avatar.name;
   card.append(image, name, avatarState(avatar, standing));
   if (avatar.state === "making") {
     const bar = make("progress");
@@ -41,46 +52,55 @@ function avatarCard(avatar, standing) {
     bar.setAttribute("aria-label", `Making ${avatar.name}`);
     card.append(bar);
   }
-  const remark = avatar.error || avatarFault(avatar, standing) || (avatar.warnings || []).join(" ");
+  const remark = avatarRemark(avatar, standing);
   if (remark) card.append(make("span", "remark", remark));
   card.append(avatarButtons(avatar, standing));
   return card;
 }
 
 function avatarState(avatar, standing) {
+  if (avatar.name === standing.on_air) return make("span", "state air", "on air");
+  if (avatar.name === standing.wished && standing.state === "preparing") {
+    return make("span", "state busy", "preparing");
+  }
   if (avatar.state === "making") return make("span", "state busy", "making");
   if (avatar.state === "failed") return make("span", "state bad", "failed");
-  if (avatar.name === standing.avatar) return make("span", "state good", "on air");
-  if (avatar.name === standing.wished && standing.state === "preparing") return make("span", "state busy", "preparing");
-  return make("span", "state", avatar.kind === "drawn" ? "drawn" : avatar.kind);
+  return make("span", "kind", avatar.kind);
 }
 
-function avatarFault(avatar, standing) {
-  return avatar.name === standing.wished && standing.state === "failed" ? standing.error : "";
+function avatarRemark(avatar, standing) {
+  if (avatar.name === standing.wished && standing.state === "failed") return standing.error;
+  if (avatar.state === "making") return avatar.step || "waits";
+  return avatar.error || avatar.warnings.join("; ");
 }
 
 function avatarButtons(avatar, standing) {
   const row = make("span", "buttons");
-  const named = (made, text) => { made.setAttribute("aria-label", text); return made; };
-  if (avatar.state === "ready" && avatar.name !== standing.wished) {
-    row.append(named(button("Use", () => useAvatar(avatar.name)), `Use ${avatar.name}`));
+  const offer = (text, act) => {
+    const made = button(text, act);
+    made.setAttribute("aria-label", `${text} ${avatar.name}`);
+    row.append(made);
+  };
+  const isShown = [standing.on_air, standing.wished].includes(avatar.name);
+  const failed = avatar.name === standing.wished && standing.state === "failed";
+  if (standing.can_change && avatar.usable && (avatar.name !== standing.wished || failed)) {
+    offer("Use", () => useAvatar(avatar.name));
   }
-  if (avatar.state === "ready" && avatar.handles) {
-    row.append(named(button("Adjust", () => openEditor(avatar)), `Adjust ${avatar.name}`));
-  }
-  if (!avatar.bundled && avatar.state !== "making") {
-    row.append(named(button("Remove", () => removeAvatar(avatar.name)), `Remove ${avatar.name}`));
-  }
+  if (avatar.state === "ready" && avatar.links.handles) offer("Adjust", () => adjust(avatar));
+  if (avatar.bundled || isShown || avatar.channels.length) return row;
+  if (avatar.state === "making" && !avatar.usable) offer("Cancel", () => removeAvatar(avatar));
+  if (avatar.state !== "making") offer("Remove", () => removeAvatar(avatar));
   return row;
 }
 
 async function refreshShelf() {
   const [{ avatars }, { channels }] = await Promise.all([getJson("avatars"), getJson("channels")]);
   const channel = channels.find((each) => each.name === $("channel").value);
-  const standing = channel?.avatar || { avatar: "", wished: "", state: "same", error: "" };
+  const standing = { ...channel?.avatar, can_change: Boolean(channel?.avatar) };
   const text = JSON.stringify([avatars, standing]);
   if (text !== shownShelf) {
     shownShelf = text;
+    forgetPictures(avatars);
     $("avatars").replaceChildren(...avatars.map((each) => avatarCard(each, standing)));
   }
   return avatars.some((each) => each.state === "making") || standing.state === "preparing";
@@ -92,103 +112,84 @@ async function pollShelf() {
   setTimeout(pollShelf, busy ? MAKING_POLL_MS : SHELF_POLL_MS);
 }
 
-async function useAvatar(name) {
-  const path = `channels/${encodeURIComponent($("channel").value)}/avatar`;
-  const body = JSON.stringify({ avatar: name });
-  await send(path, "PUT", body, { "Content-Type": "application/json" });
+async function change(path, method, wished) {
+  const headers = wished === undefined ? {} : { "Content-Type": "application/json" };
+  const body = wished === undefined ? undefined : JSON.stringify(wished);
+  const told = await send(path, method, body, { headers, place: SHELF_SAID });
+  if (told) say("", false, SHELF_SAID); // the cards show it
   refreshShelf().catch(() => {});
 }
 
-async function removeAvatar(name) {
-  if (!confirm(`Remove ${name}?`)) return;
-  await send(`avatars/${encodeURIComponent(name)}`, "DELETE");
-  refreshShelf().catch(() => {});
+function useAvatar(name) {
+  return change(`channels/${encodeURIComponent($("channel").value)}/avatar`, "PUT", { avatar: name });
 }
 
-async function addAvatar(file) {
-  const body = new FormData();
-  body.append("file", file, file.name);
+async function removeAvatar(avatar) {
+  if (avatar.usable && !confirm(`Remove ${avatar.name}?`)) return;
+  await change(`avatars/${encodeURIComponent(avatar.name)}`, "DELETE");
+}
+
+/* ---- adding a face ------------------------------------------------------------------------------ */
+
+// Gives whether the station took it.
+async function addAvatar(file, handles) {
   $("avatar-file").value = "";
-  await send("avatars", "POST", body);
+  $("by-hand").hidden = true;
+  if (isTooLarge(file, settings.most_mb.avatar, SHELF_SAID)) return false;
+  const body = new FormData();
+  if (handles) body.append("handles", JSON.stringify(handles));
+  body.append("file", file, file.name);
+  $("avatar-file").disabled = true;
+  const told = await send("avatars", "POST", body, { place: SHELF_SAID });
+  $("avatar-file").disabled = false;
   refreshShelf().catch(() => {});
+  if (told) say(`${told.name}: the file has arrived`, false, SHELF_SAID);
+  else offerByHand(file);
+  return Boolean(told);
+}
+
+// A face that is not found, or one of several, can be pointed at: if the browser shows the picture.
+function offerByHand(file) {
+  $("by-hand").hidden = !file.type.startsWith("image/");
+  $("by-hand").onclick = () => placeByHand(file);
+}
+
+async function placeByHand(file) {
+  const url = URL.createObjectURL(file);
+  const save = async (handles) => ((await addAvatar(file, handles)) ? null : $(SHELF_SAID).textContent);
+  try {
+    await openEditor({ title: file.name, hint: POINTS, url, handles: null, save });
+    $("editor").addEventListener("close", () => URL.revokeObjectURL(url), { once: true });
+  } catch {
+    say("The browser cannot show this picture.", true, SHELF_SAID);
+  }
+}
+
+async function adjust(avatar) {
+  const url = await pictureUrl(pathOf(avatar, "picture")).catch(() => "");
+  if (!url) {
+    say(NO_ANSWER, true, SHELF_SAID);
+    return;
+  }
+  const save = (handles) => setHandles(avatar, handles);
+  await openEditor({ title: avatar.name, hint: POINTS, url, handles: avatar.handles, save });
+}
+
+async function setHandles(avatar, handles) {
+  const answer = await ask(`avatars/${encodeURIComponent(avatar.name)}/handles`, {
+    method: "PUT",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(handles),
+  }).catch(() => null);
+  if (!answer) return NO_ANSWER;
+  const told = await answer.json().catch(() => ({}));
+  if (!answer.ok) return told.error || `The station refused it (${answer.status}).`;
+  say(`${avatar.name} is being made anew`, false, SHELF_SAID);
+  refreshShelf().catch(() => {});
+  return null;
 }
 
 $("avatar-file").addEventListener("change", () => {
   const [file] = $("avatar-file").files;
   if (file) addAvatar(file);
 });
-
-/* ---- the handle editor -------------------------------------------------------------------------- */
-
-const editor = { avatar: null, handles: {} };
-
-async function openEditor(avatar) {
-  editor.avatar = avatar;
-  editor.handles = structuredClone(avatar.handles);
-  $("editor-title").textContent = `Adjust ${avatar.name}`;
-  $("editor-fault").textContent = "";
-  $("editor-picture").src = await pictureUrl(pathOf(avatar, "picture"));
-  await $("editor-picture").decode();
-  const { naturalWidth, naturalHeight } = $("editor-picture");
-  $("editor-stage").style.aspectRatio = `${naturalWidth} / ${naturalHeight}`;
-  $("editor-dots").replaceChildren(...Object.keys(editor.handles).map(handleDot));
-  $("editor").showModal();
-}
-
-function handleDot(name) {
-  const text = name.replaceAll("_", " ");
-  const dot = button("", () => {}, "dot");
-  dot.title = text;
-  dot.setAttribute("aria-label", `${text}; arrow keys move it`);
-  dot.addEventListener("pointerdown", (event) => dot.setPointerCapture(event.pointerId));
-  dot.addEventListener("pointermove", (event) => {
-    if (dot.hasPointerCapture(event.pointerId)) moveHandle(dot, name, pointed(event));
-  });
-  dot.addEventListener("keydown", (event) => {
-    const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (!move) return;
-    event.preventDefault();
-    const step = HANDLE_STEP * (event.shiftKey ? 10 : 1);
-    const [x, y] = editor.handles[name];
-    moveHandle(dot, name, [x + move[0] * step, y + move[1] * step]);
-  });
-  moveHandle(dot, name, editor.handles[name]);
-  return dot;
-}
-
-// Where in the picture the pointer is, in its own pixels.
-function pointed(event) {
-  const box = $("editor-stage").getBoundingClientRect();
-  const { naturalWidth, naturalHeight } = $("editor-picture");
-  return [
-    (event.clientX - box.left) / box.width * naturalWidth,
-    (event.clientY - box.top) / box.height * naturalHeight,
-  ];
-}
-
-function moveHandle(dot, name, [x, y]) {
-  const { naturalWidth, naturalHeight } = $("editor-picture");
-  const place = [Math.min(Math.max(x, 0), naturalWidth - 1), Math.min(Math.max(y, 0), naturalHeight - 1)];
-  editor.handles[name] = place.map((value) => Math.round(value * 10) / 10);
-  dot.style.left = `${place[0] / naturalWidth * 100}%`;
-  dot.style.top = `${place[1] / naturalHeight * 100}%`;
-}
-
-async function saveHandles() {
-  const answer = await ask(`avatars/${encodeURIComponent(editor.avatar.name)}/handles`, {
-    method: "PUT",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ handles: editor.handles }),
-  }).catch(() => null);
-  if (answer?.ok) {
-    $("editor").close();
-    say(`${editor.avatar.name} is being made anew`);
-    refreshShelf().catch(() => {});
-    return;
-  }
-  const told = answer ? await answer.json().catch(() => ({})) : {};
-  $("editor-fault").textContent = told.error || NO_ANSWER;
-}
-
-$("editor-save").addEventListener("click", saveHandles);
-$("editor-cancel").addEventListener("click", () => $("editor").close());

@@ -12,7 +12,25 @@ try { token = sessionStorage.getItem("token") || ""; } catch { /* private mode *
 async function ask(path, options = {}) {
   const headers = new Headers(options.headers);
   if (token) headers.set("Authorization", `Bearer ${token}`);
-  const answer = await fetch(path, { ...options, headers });
+  return noticed(await fetch(path, { ...options, headers }));
+}
+
+// As ask, for a form with a file: only the older kind of request tells how much of it is sent.
+function upload(path, form, tellPart) {
+  return new Promise((done, lost) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
+    request.upload.addEventListener("progress", ({ loaded, total }) => tellPart(loaded / total));
+    request.addEventListener("load", () => {
+      done(noticed(new Response(request.responseText, { status: request.status })));
+    });
+    request.addEventListener("error", lost);
+    request.send(form);
+  });
+}
+
+function noticed(answer) {
   if (answer.status === 401) wantToken();
   else if (answer.ok) $("sign-in").hidden = true;
   return answer;
@@ -50,29 +68,38 @@ $("sign-in").addEventListener("click", openToken);
 
 /* ---- what the station answered ------------------------------------------------------------------ */
 
-function say(text, bad) {
-  $("said").textContent = text;
-  $("said").classList.toggle("bad", Boolean(bad));
+function say(text, bad, place = "said") {
+  $(place).textContent = text;
+  $(place).classList.toggle("bad", Boolean(bad));
 }
 
 // A request that changes something: its outcome is said. Gives the answer's JSON, or null.
-async function send(path, method, body, headers) {
-  say("…");
+async function send(path, method, body, { headers, place } = {}) {
+  say("…", false, place);
   try {
-    const answer = await ask(path, { method, body, headers });
+    const part = (sent) => say(sent < 1 ? `Sending: ${Math.floor(sent * 100)} %` : "…", false, place);
+    const isForm = body instanceof FormData;
+    const answer = await (isForm ? upload(path, body, part) : ask(path, { method, body, headers }));
     const told = await answer.json().catch(() => ({}));
     if (!answer.ok) {
-      say(told.error || `The station refused it (${answer.status}).`, true);
+      say(told.error || `The station refused it (${answer.status}).`, true, place);
       return null;
     }
-    say(String(told.status || told.state || "done").replaceAll("_", " "));
+    say(String(told.status || told.state || "done").replaceAll("_", " "), false, place);
     return told;
   } catch {
-    say(NO_ANSWER, true);
+    say(NO_ANSWER, true, place);
     return null;
   } finally {
     refresh();
   }
+}
+
+// Refused here: the station would end the connection in the middle of a body that is too large.
+function isTooLarge(file, mostMb, place) {
+  const tooLarge = file.size > mostMb * 2 ** 20;
+  if (tooLarge) say(`${file.name} is larger than ${mostMb} MB.`, true, place);
+  return tooLarge;
 }
 
 /* ---- small things that every part needs --------------------------------------------------------- */

@@ -5,12 +5,12 @@ const LOG_LINES = 60;
 const LOG_RETRY_MS = 2000;
 const EVENT_TEXTS = {
   started: "began", resumed: "went on", finished: "was said", interrupted: "was interrupted",
-  failed: "failed", cancelled: "was cancelled", avatar: "is the presenter now",
-  avatar_made: "is ready", avatar_failed: "could not be made",
+  failed: "failed", cancelled: "was cancelled", avatar_on_air: "presents now",
+  avatar_refused: "cannot present", avatar_made: "is made", avatar_failed: "could not be made",
 };
 const EVENT_CLASSES = {
   started: "air", resumed: "air", finished: "good", failed: "bad", avatar_failed: "bad",
-  avatar_made: "good",
+  avatar_made: "good", avatar_on_air: "air", avatar_refused: "bad",
 };
 
 const eventLog = { last: "", run: 0, abort: null };
@@ -53,9 +53,14 @@ async function follow(stream, run) {
     for (const { id, event, data } of blocks.map(parseEvent)) {
       if (!event || !data) continue;
       eventLog.last = id || eventLog.last;
-      showEvent(event, JSON.parse(data));
+      showEvent(kindOf(event, JSON.parse(data)), JSON.parse(data));
     }
   }
+}
+
+function kindOf(event, { state }) {
+  if (event !== "avatar") return event;
+  return state === "failed" ? "avatar_refused" : "avatar_on_air";
 }
 
 function showEvent(kind, told) {
@@ -65,10 +70,9 @@ function showEvent(kind, told) {
   time.dateTime = told.at;
   time.title = at.toLocaleString();
   const what = told.avatar || names.get(told.task_id) || (told.task_id || "").slice(0, 8);
-  const reason = told.reason && told.reason !== kind ? ` · ${told.reason}` : "";
   const state = make("span", `state ${EVENT_CLASSES[kind] || ""}`, EVENT_TEXTS[kind] || kind.replaceAll("_", " "));
   row.append(time, make("span", "name", what), state);
-  if (reason) row.append(make("span", "remark", reason.slice(3)));
+  if (told.reason && told.reason !== kind) row.append(make("span", "remark", told.reason));
   $("log").prepend(row);
   while ($("log").children.length > LOG_LINES) $("log").lastElementChild.remove();
   $("no-events").hidden = true;

@@ -15,6 +15,7 @@ function choose(file) {
 }
 
 async function speak(sound, text) {
+  if (sound && isTooLarge(sound, settings.most_mb.sound)) return null;
   const body = new FormData();
   if (sound) body.append("audio_file", sound, sound.name);
   else body.append("text", text);
