@@ -50,12 +50,23 @@ function destinationRow(destination) {
   return row;
 }
 
+const ACTIVE = ["on_air", "buffering", "preparing", "queued"];
+const isActive = (task) => ACTIVE.includes(task.state);
+const ENDED_SHOWN = 6;
+
+// What is on air, what comes after it in its order, and then what is over, the newest first.
+function inOrder(tasks) {
+  const active = tasks.filter(isActive);
+  active.sort((one, other) => (one.position ?? 0) - (other.position ?? 0));
+  return [...active, ...tasks.filter((task) => !isActive(task)).slice(0, ENDED_SHOWN)];
+}
+
 function taskRow(task) {
   const row = document.createElement("li");
   const name = make("span", "name", task.text || task.file_name || task.task_id.slice(0, 8));
   name.title = name.textContent;
   row.append(name, make("span", `state ${TASK_STATES[task.state] ?? ""}`, task.state.replace("_", " ")));
-  if (["queued", "preparing", "buffering", "on_air"].includes(task.state)) {
+  if (isActive(task)) {
     const drop = button("Cancel", () => send(`tasks/${task.task_id}`, "DELETE"), "drop");
     drop.setAttribute("aria-label", `Cancel ${name.textContent}`);
     row.append(drop);
@@ -82,8 +93,8 @@ function showTasks(tasks) {
   shownTasks = text;
   for (const task of tasks) names.set(task.task_id, task.text || task.file_name);
   while (names.size > MOST_NAMES) names.delete(names.keys().next().value);
-  const rows = tasks.map(taskRow);
-  $("tasks").replaceChildren(...(rows.length ? rows : [make("li", "quiet", "Nothing waits")]));
+  const rows = inOrder(tasks).map(taskRow);
+  $("tasks").replaceChildren(...(rows.length ? rows : [make("li", "quiet", "Nothing has been said yet")]));
 }
 
 async function refresh() {
@@ -96,7 +107,7 @@ async function refresh() {
     return;
   }
   try {
-    const { tasks } = await getJson(`tasks?limit=12&channel=${channel}`);
+    const { tasks } = await getJson(`tasks?limit=30&channel=${channel}`);
     if (tasks) showTasks(tasks);
   } catch { /* the next look */ }
 }
