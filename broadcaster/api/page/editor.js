@@ -5,10 +5,10 @@ const KEY_STEP = 1; // pixels of the picture for an arrow key; ten with Shift
 const ZOOM = 1.4; // for one press of a button
 const FACE_PART = 0.62; // of the stage's lower side, that the points fill at first
 
-// Where the points lie, as parts of a picture's width and height, before anybody has said.
+// Where the points lie before anybody has said, as parts of a square in the middle of the picture.
 const GUESS = {
-  left_eye: [0.42, 0.4], right_eye: [0.58, 0.4], mouth_left: [0.44, 0.58], mouth_right: [0.56, 0.58],
-  upper_lip: [0.5, 0.58], lower_lip: [0.5, 0.58], chin: [0.5, 0.68],
+  left_eye: [0.4, 0.38], right_eye: [0.6, 0.38], mouth_left: [0.43, 0.6], mouth_right: [0.57, 0.6],
+  upper_lip: [0.5, 0.6], lower_lip: [0.5, 0.6], chin: [0.5, 0.74],
 };
 
 // x, y: the point of the picture in the middle of the stage; scale: pixels of the page for one of it.
@@ -31,7 +31,6 @@ async function openEditor({ title, hint, url, handles, save }) {
   else look(width / 2, height / 2, 0);
 }
 
-// As of a face that is two thirds as wide as the shorter side and sits in the middle.
 function guessed(width, height) {
   const side = Math.min(width, height);
   return Object.fromEntries(Object.entries(GUESS).map(([name, [x, y]]) => [
