@@ -43,6 +43,7 @@ function avatarCard(avatar, standing) {
   const image = make("img");
   image.alt = "";
   if (avatar.links.thumbnail) showPicture(image, pathOf(avatar, "thumbnail"));
+  if (avatar.handles) image.style.objectPosition = faceInSquare(avatar);
   const name = make("span", "name", avatar.name);
   name.title = avatar.name;
   card.append(image, name, avatarState(avatar, standing));
@@ -56,6 +57,17 @@ function avatarCard(avatar, standing) {
   if (remark) card.append(make("span", "remark", remark));
   card.append(avatarButtons(avatar, standing));
   return card;
+}
+
+// What of a picture that is no square has to be cut off, so that the face is in the middle if it can.
+function faceInSquare({ handles, width, height }) {
+  const side = Math.min(width, height);
+  const part = (axis, length) => {
+    const eye = (handles.left_eye[axis] + handles.right_eye[axis]) / 2;
+    const start = (eye + handles.chin[axis]) / 2 - side / 2;
+    return `${100 * Math.min(Math.max(start / Math.max(length - side, 1), 0), 1)}%`;
+  };
+  return `${part(0, width)} ${part(1, height)}`;
 }
 
 function avatarState(avatar, standing) {

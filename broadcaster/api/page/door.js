@@ -43,7 +43,7 @@ async function getJson(path) {
   return told;
 }
 
-// Asked for once; later there is a button, so that a page that is only looked at is left alone.
+// Asked for once, and again after a wrong one; later there is a button, so that a page that is only looked at is left alone.
 function wantToken() {
   const first = $("sign-in").hidden;
   $("sign-in").hidden = false;
@@ -61,6 +61,7 @@ $("token-form").addEventListener("submit", (event) => {
   token = $("token").value.trim();
   try { sessionStorage.setItem("token", token); } catch { /* private mode */ }
   $("token-dialog").close();
+  $("sign-in").hidden = true;
   dispatchEvent(new Event("token"));
 });
 $("token-later").addEventListener("click", () => $("token-dialog").close());
