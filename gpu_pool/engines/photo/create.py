@@ -23,11 +23,12 @@ from gpu_pool.engines.face.refused import AvatarRefused
 from gpu_pool.engines.face.smooth import smoothed
 from gpu_pool.engines.face.values import Face, Handles, Points, check_handles
 from gpu_pool.engines.photo import folder as files
-from gpu_pool.engines.photo.clip import ClipPictures, ClipSource, ClipWriter
+from gpu_pool.engines.photo.clip import ClipSource
 from gpu_pool.engines.photo.folder import AvatarSummary
 from gpu_pool.engines.photo.framing import Cut, stored_cut
 from gpu_pool.engines.photo.handled import rehandled
 from gpu_pool.engines.photo.source import Bgr, kind_of, read_picture
+from gpu_pool.engines.photo.stored_clip import ClipPictures, ClipWriter
 from gpu_pool.engines.photo.teeth import best_teeth
 from gpu_pool.engines.photo.yuv import to_i420
 

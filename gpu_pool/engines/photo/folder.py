@@ -22,9 +22,9 @@ import numpy as np
 from gpu_pool.engines.face.points import POINTS
 from gpu_pool.engines.face.refused import AvatarRefused
 from gpu_pool.engines.face.values import Handles, Points, handles_from_json
-from gpu_pool.engines.photo.clip import ClipPictures
 from gpu_pool.engines.photo.framing import LONGEST_SIDE
 from gpu_pool.engines.photo.source import Bgr, read_picture
+from gpu_pool.engines.photo.stored_clip import ClipPictures
 
 FORMAT = 1
 """Of the folder; a reader refuses any other."""
