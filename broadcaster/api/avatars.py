@@ -45,7 +45,7 @@ def create_avatar() -> Answer:
     refuse_early(room, sending)
     try:
         with reading_a_body(view):
-            row, again = _take(room, receive_avatar(room, sending))
+            row, again = _take(room, receive_avatar(room, sending, view.callbacks_allowed))
     finally:
         for each in sending.incoming:
             each.discard()
