@@ -36,7 +36,7 @@ _AVATAR: Schema = {
     "handles": _HANDLES,
     "size_bytes": {"type": "integer"},
     "created_at": _TEXT_OR_NULL,
-    "channels": {"type": "array", "items": _TEXT, "description": "that show it"},
+    "channels": {"type": "array", "items": _TEXT, "description": "that show it or are to"},
     "links": {"type": "object", "description": "self, and what else there is"},
 }
 
@@ -183,7 +183,7 @@ def avatar_paths() -> Schema:
                 "responses": {
                     "204": {"description": "It is gone"},
                     **none,
-                    **_problems(s409="A channel shows it, or it comes with the station"),
+                    **_problems(s409="A channel shows it or is to, or it comes with the station"),
                     **busy,
                 },
             },

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from broadcaster.avatars.shelf import Shelf
 from broadcaster.store import ChannelAvatars, WishState
 from tests.component.test_api_events import Listening
 from tests.doubles.api_server import ApiServer
@@ -110,3 +111,16 @@ def test_listeners_are_told_of_an_avatar_that_is_on_air_and_of_one_that_failed(
         assert data["reason"] == "gone"
     finally:
         listening.close()
+
+
+def test_what_is_wished_is_not_removed(api: ApiServer, avatars: ChannelAvatars) -> None:
+    shelf = Shelf(api.paths.avatars)
+    with shelf.draft() as draft:
+        shelf.put(draft, "bob", "photo", "bob.jpg")
+    assert put(api, "main", b'{"avatar": "bob"}')[0] == 202
+    assert api.get("/avatars/bob")[2]["channels"] == ["main"], "though nothing shows it yet"
+    refused = api.request("DELETE", "/avatars/bob")
+    assert (refused[0], "in use by main" in refused[2]["error"]) == (409, True)
+    assert put(api, "main", b'{"avatar": null}')[0] == 202
+    assert api.request("DELETE", "/avatars/bob")[0] == 204
+    assert shelf.names() == []
