@@ -98,8 +98,8 @@ def re_handle(folder: Path, handles: Handles) -> AvatarSummary:
         folder: of an avatar.
         handles: in pixels of its first stored picture, as ``avatar.json`` has them.
 
-    Two files change, one after the other: who reads in between is told that they do not belong
-    together. So no avatar is to be loaded meanwhile, nor changed twice at once.
+    Killed at any moment it leaves the avatar as it was, or moved. Who reads at the moment of the
+    change may be refused; an avatar is not to be changed twice at once.
 
     Raises:
         AvatarRefused: the handles form no face, or the folder is no avatar; it is as it was.
@@ -117,8 +117,7 @@ def re_handle(folder: Path, handles: Handles) -> AvatarSummary:
         teeth_at=best_teeth(points, _pictures_of(avatar)),
         warnings=(*kept, *check_mouth(width)),
     )
-    files.write_track(folder, points)
-    files.write_table(moved)
+    files.write_table(moved, files.write_track(folder, points))
     return files.read_summary(folder)
 
 
