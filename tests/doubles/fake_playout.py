@@ -205,7 +205,8 @@ class FakePlayout:
             "destinations": [each.report() for each in self.destinations],
         }
         if name in self.avatars:
-            report["avatar"] = self.avatars[name]
+            shown = {"name": self.avatars[name], "version": "1", "engine": "photo"}
+            report["avatar"] = {"on_air": shown, "next": None, "state": "on_air", "error": ""}
         if self.remembers_ended:
             report["ended"] = self._ended[name]
         return report
