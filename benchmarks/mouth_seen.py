@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -113,14 +114,16 @@ class Closed:
 
     def __init__(self, pictures: Luma, paused: NDArray[np.intp], pressed: Luma) -> None:
         looks = np.concatenate([pictures[paused > 0], pressed])
-        self._looks = looks.astype(np.float32)
+        self._looks = np.ascontiguousarray(looks)
         self._pause = np.append(paused[paused > 0], np.full(len(pressed), -1))
 
     def nearest(self, picture: Luma, pause: int) -> NDArray[np.float32]:
         """Differences from the most alike shut mouth, not of the same pause; as ``picture``."""
-        differences = np.abs(self._looks[self._pause != pause] - picture)
-        found: NDArray[np.float32] = differences[differences.mean(axis=(1, 2)).argmin()]
-        return found
+        far = [
+            cv2.norm(look, picture, cv2.NORM_L1) if its != pause else np.inf
+            for look, its in zip(self._looks, self._pause, strict=True)
+        ]
+        return cv2.absdiff(self._looks[int(np.argmin(far))], picture).astype(np.float32)
 
 
 def template(differences: NDArray[np.float32]) -> float:

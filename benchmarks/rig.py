@@ -265,7 +265,7 @@ class StationRun:
         rig: where it runs.
         state: its state folder; caches in it are used again.
         channels: the ``channels`` section; without an ``avatar`` they have none.
-        more: other sections.
+        more: other sections, and other keys of those above.
     """
 
     def __init__(
@@ -273,12 +273,14 @@ class StationRun:
     ) -> None:
         self._rig, self._paths = rig, StatePaths(state)
         self.relay_port, stat_port, self.api_port = free_ports(3)
-        settings = {
+        settings: dict[str, Any] = {
             "station": {"state_dir": str(state), "log_level": "warning"},
             "relay": {"port": self.relay_port, "stat_port": stat_port},
             "api": {"port": self.api_port},
             "channels": [{"avatar": "none"} | channel for channel in channels],
-        } | more
+        }
+        for section, values in more.items():
+            settings[section] = settings.get(section, {}) | values
         config = rig.folder / f"station-{self.api_port}.yaml"
         config.write_text(json.dumps(settings))  # JSON is YAML
         self._names = [channel["name"] for channel in channels]

@@ -19,7 +19,7 @@ from broadcaster.callbacks.target import screen
 from broadcaster.clock import wall_time_s
 from broadcaster.errors import CallbackRefused, ConfigError
 from broadcaster.speech.decode import probe_upload
-from broadcaster.speech.speaking import check_voice, expected_s, fitting_voice
+from broadcaster.speech.speaking import AUTO, check_voice, expected_s, fitting_voice
 from broadcaster.speech.text import read_text
 from broadcaster.store import Incoming, Task, TaskState
 from broadcaster.store.line import ahead_of
@@ -61,7 +61,7 @@ def accept(view: StationView, request: SpoolingRequest, header_key: str) -> Acce
     _check_avatar(view, wishes, channel)
     _check_callback(view, wishes)
     key = wishes.idempotency_key or None
-    fingerprint = _fingerprint(wishes, channel, voice, received.sound) if key else ""
+    fingerprint = _fingerprint(wishes, channel, received.sound) if key else ""
     earlier = view.store.accepted_before(key, fingerprint)
     if earlier is not None:
         return Accepted(earlier, again=True)
@@ -114,8 +114,8 @@ def _voice(view: StationView, wishes: Wishes, channel: str) -> str:
     """Who speaks; a voice that was named must exist even where nothing is to be spoken."""
     if not wishes.voice and wishes.text is None:
         return ""
-    presenter = view.channels[channel].presenter
-    voice = fitting_voice(wishes.voice, view.settings.speech.voice, presenter)
+    shown = _shown(view, channel)
+    voice = fitting_voice(wishes.voice, view.settings.speech.voice, shown)
     try:
         check_voice(voice)
     except ConfigError as error:
@@ -124,11 +124,17 @@ def _voice(view: StationView, wishes: Wishes, channel: str) -> str:
 
 
 def _check_avatar(view: StationView, wishes: Wishes, channel: str) -> None:
-    there = view.channels[channel].presenter or "none"
-    if there != "none" and wishes.avatar:
-        there = view.avatars.of(channel).wished or there
-    if wishes.avatar and wishes.avatar not in {"auto", there}:
+    if wishes.avatar in {"", "auto"}:
+        return
+    there = _shown(view, channel) or "none"
+    if wishes.avatar != there:
         raise Refusal(422, f"No such avatar on this channel; there is {there}.")
+
+
+def _shown(view: StationView, channel: str) -> str:
+    """The avatar that a task of now will show; empty without one."""
+    presenter = view.channels[channel].presenter
+    return view.avatars.of(channel).coming(presenter) if presenter else ""
 
 
 def _check_callback(view: StationView, wishes: Wishes) -> None:
@@ -156,8 +162,12 @@ def _text_file(wishes: Wishes, request: SpoolingRequest) -> Incoming:
     return incoming
 
 
-def _fingerprint(wishes: Wishes, channel: str, voice: str, sound: Incoming | None) -> str:
-    """The same for the same request: what is said, where and how, but not the file's name."""
+def _fingerprint(wishes: Wishes, channel: str, sound: Incoming | None) -> str:
+    """The same for the same request: what is said, where and how, but not the file's name.
+
+    The voice as asked for: who fits changes with the channel's avatar.
+    """
+    voice = "" if wishes.voice == AUTO else wishes.voice
     said = hashlib.sha256()
     if sound is not None:
         with sound.path.open("rb") as file:

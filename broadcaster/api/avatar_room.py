@@ -19,12 +19,10 @@ from broadcaster.avatars.catalogue import Catalogue, Entry
 from broadcaster.avatars.limited import JUDGE_TIMEOUT_S, Limits, run_child
 from broadcaster.avatars.making import making_settings
 from broadcaster.avatars.shelf import Shelf
-from broadcaster.avatars.usage import named_by, shown_by
 from broadcaster.errors import AvatarNotFound
 from broadcaster.paths import StatePaths
 from broadcaster.settings.model import SettingsModel
 from broadcaster.store.avatars import AvatarJournal
-from broadcaster.wire import Message
 
 EXTENSION = "broadcaster.avatars"
 """Where the application keeps its ``AvatarRoom``."""
@@ -76,10 +74,6 @@ class AvatarRoom:
         if found is None or not found.is_file():
             raise AvatarNotFound("this avatar has no picture yet")
         return found
-
-    def channels_of(self, name: str, playout: Message | None) -> list[str]:
-        """The channels that show an avatar, or are told to by the settings."""
-        return sorted({*named_by(self.settings, name), *shown_by(playout, name)})
 
     @property
     def _looking(self) -> Limits:

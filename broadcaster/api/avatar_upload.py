@@ -11,7 +11,6 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from flask import Request
 
@@ -30,11 +29,11 @@ from broadcaster.api.upload import (
 from broadcaster.avatars.found import name_fault, name_from
 from broadcaster.avatars.maker import DEFAULT_ENGINE
 from broadcaster.avatars.making import Order, judge_source
-from broadcaster.errors import StoreFull
+from broadcaster.callbacks.target import Allowed, screen
+from broadcaster.errors import CallbackRefused, StoreFull
 from broadcaster.store import Incoming
 from broadcaster.store.avatars import AvatarRow
 
-LONGEST_URL = 2000
 MOST_HANDLES = 64
 HANDLES_BYTES = 16 * 1024
 
@@ -87,7 +86,9 @@ def refuse_early(room: AvatarRoom, request: Request) -> None:
         raise StoreFull("no space left for the upload")
 
 
-def receive_avatar(room: AvatarRoom, request: SpoolingRequest) -> AvatarUpload:
+def receive_avatar(
+    room: AvatarRoom, request: SpoolingRequest, callbacks_allowed: Allowed
+) -> AvatarUpload:
     """Read the body; the file goes into the spool.
 
     Raises:
@@ -114,7 +115,7 @@ def receive_avatar(room: AvatarRoom, request: SpoolingRequest) -> AvatarUpload:
         _name(fields.get("name", "").strip(), file_name),
         file_name,
         _handles_field(fields.get("handles", "")),
-        _url(fields.get("callback_url", "").strip()),
+        _url(fields.get("callback_url", "").strip(), callbacks_allowed),
     )
 
 
@@ -165,17 +166,13 @@ def _point(name: str, point: object) -> tuple[float, float]:
     raise Refusal(422, f"handles: {name} must be a point [x, y] in pixels.")
 
 
-def _url(url: str) -> str:
-    """An address to call back; whether it may be called is decided when it is."""
-    if not url:
-        return ""
-    try:
-        parts = urlsplit(url)
-        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fine = False
-    if not fine or len(url) > LONGEST_URL or not url.isascii() or not url.isprintable():
-        raise Refusal(422, "The field callback_url must be an http or https address.")
+def _url(url: str, allowed: Allowed) -> str:
+    """An address to call back, as far as it can be judged without looking it up."""
+    if url:
+        try:
+            screen(url, allowed)
+        except CallbackRefused as error:
+            raise Refusal(422, f"The {error}.") from error
     return url
 
 

@@ -27,10 +27,10 @@ from broadcaster.api.tasks import reading_a_body
 from broadcaster.api.upload import JSON, SpoolingRequest, arriving, json_object
 from broadcaster.avatars.catalogue import Entry
 from broadcaster.avatars.found import free_name, name_fault
+from broadcaster.avatars.usage import Usage
 from broadcaster.errors import AvatarConflict, AvatarError, AvatarNotFound
 from broadcaster.store.avatars import AvatarRow
 from broadcaster.studio.doorbell import ring
-from broadcaster.wire import Message
 
 avatars = Blueprint("avatars", __name__)
 
@@ -45,7 +45,7 @@ def create_avatar() -> Answer:
     refuse_early(room, sending)
     try:
         with reading_a_body(view):
-            row, again = _take(room, receive_avatar(room, sending))
+            row, again = _take(room, receive_avatar(room, sending, view.callbacks_allowed))
     finally:
         for each in sending.incoming:
             each.discard()
@@ -82,15 +82,14 @@ def _named(room: AvatarRoom, row: AvatarRow) -> AvatarRow:
 @avatars.get("/avatars")
 def list_avatars() -> Response:
     """Those of the station first, then those made here by name."""
-    room, playout = avatar_room(), station_view().air().playout
-    return jsonify(avatars=[avatar_json(room, each, playout) for each in room.entries()])
+    usage = _usage(station_view())
+    return jsonify(avatars=[avatar_json(each, usage) for each in avatar_room().entries()])
 
 
 @avatars.get("/avatars/<name>")
 def show_avatar(name: str) -> Response:
     """One avatar."""
-    room = avatar_room()
-    return jsonify(avatar_json(room, room.entry(name), station_view().air().playout))
+    return jsonify(avatar_json(avatar_room().entry(name), _usage(station_view())))
 
 
 @avatars.get("/avatars/<name>/thumbnail")
@@ -134,12 +133,12 @@ def change_handles(name: str) -> Answer:
 
 @avatars.delete("/avatars/<name>")
 def remove_avatar(name: str) -> tuple[str, int]:
-    """Remove an avatar that no channel shows; one that is being made is called off."""
+    """Remove an avatar that no channel uses; one that is being made is called off."""
     view, room = station_view(), avatar_room()
     entry = room.entry(name)
     if entry.is_bundled:
         raise AvatarConflict(f"the avatar {name} comes with the station")
-    if showing := room.channels_of(name, view.air().playout):
+    if showing := _usage(view).of(name):
         raise AvatarConflict(f"the avatar {name} is in use by {', '.join(showing)}")
     row = room.journal.find(name)
     if row is not None:
@@ -151,7 +150,16 @@ def remove_avatar(name: str) -> tuple[str, int]:
     return "", 204
 
 
-def avatar_json(room: AvatarRoom, entry: Entry, playout: Message | None) -> dict[str, Any]:
+def _usage(view: StationView) -> Usage:
+    """Who uses which avatar now.
+
+    Raises:
+        StoreError: the wishes cannot be read.
+    """
+    return Usage(view.settings, view.air().playout, view.avatars.all())
+
+
+def avatar_json(entry: Entry, usage: Usage) -> dict[str, Any]:
     """An avatar as clients see it; the time is ISO 8601 in UTC, handles are pixels."""
     links = {"self": url_for("avatars.show_avatar", name=entry.name)}
     if entry.is_bundled or entry.thumbnail is not None:
@@ -177,7 +185,7 @@ def avatar_json(room: AvatarRoom, entry: Entry, playout: Message | None) -> dict
         "handles": {name: list(point) for name, point in entry.handles.items()} or None,
         "size_bytes": entry.size_bytes,
         "created_at": _iso(entry.created_s),
-        "channels": room.channels_of(entry.name, playout),
+        "channels": usage.of(entry.name),
         "links": links,
     }
 
@@ -186,7 +194,7 @@ def _accepted(view: StationView, room: AvatarRoom, name: str, again: bool) -> An
     headers = {"Location": url_for("avatars.show_avatar", name=name)}
     if again:
         headers["Idempotency-Replayed"] = "true"
-    return jsonify(avatar_json(room, room.entry(name), view.air().playout)), 202, headers
+    return jsonify(avatar_json(room.entry(name), _usage(view))), 202, headers
 
 
 def _picture(name: str, which: str) -> Response:

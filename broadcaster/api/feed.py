@@ -105,6 +105,7 @@ class EventFeed:
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
         self._told: deque[Told] = deque(maxlen=REMEMBERED)
+        self._begun: deque[str] = deque(maxlen=REMEMBERED)
         self._ended: deque[str] = deque(maxlen=REMEMBERED)
         self._number = 0
         self._since_s = self._avatars_since_s = wall_time_s()
@@ -175,6 +176,10 @@ class EventFeed:
         if kind is None or not task_id or channel not in self._rates:
             return
         played = int(message.get("played_samples") or 0)
+        if kind == "interrupted" and not played and task_id not in self._begun:
+            return  # it was cancelled before it began: the store knows why
+        if kind == "started":
+            self._begun.append(task_id)
         if kind == "started" and played > 0:
             kind = "resumed"  # it goes on after a restart: nobody shall count it twice
         if kind not in {"started", "resumed"}:

@@ -24,6 +24,7 @@ from broadcaster.api.openapi_words import (
     problems,
     ref,
 )
+from broadcaster.api.page import SCRIPTS
 from broadcaster.api.upload import JSON, MULTIPART, URLENCODED
 from broadcaster.api.wishes import LONGEST_KEY, MOST_GUIDANCE, MOST_PRIORITY
 from broadcaster.callbacks.target import LONGEST_URL
@@ -276,12 +277,13 @@ def _paths() -> Schema:
     busy = {"s503": "The task store is busy"}
     cancel = get("The task, cancelled", "Task", _TASK_ID, s404="No such task", **busy)
     cancel["responses"].update(problems(s409="It has ended"))
+    script = other("A part of its script", "text/javascript")
     ready = get("On air", "Readiness")
     ready["responses"]["503"] = answer("Not on air, and why", "Readiness")
     return {
         "/": {"get": other("The station's page", "text/html")},
         "/page.css": {"get": other("Its style", "text/css")},
-        "/page.js": {"get": other("Its script", "text/javascript")},
+        **{f"/{part}.js": {"get": script} for part in SCRIPTS},
         "/favicon.svg": {"get": other("Its icon", "image/svg+xml")},
         "/healthz": {"get": get("This process answers", "Health")},
         "/readyz": {"get": ready},

@@ -31,9 +31,11 @@ _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _NUMBER: Schema = {"type": "number"}
 
-_TOLD: Schema = {
+_EVENT_ID: Schema = {**_TEXT, "description": "the same in every attempt"}
+
+_TOLD_OF_TASKS: Schema = {
     "event": {"enum": ["task.started", "task.done", "task.failed", "task.cancelled"]},
-    "event_id": {**_TEXT, "description": "the same in every attempt"},
+    "event_id": _EVENT_ID,
     "task_id": _TEXT,
     "channel": _TEXT,
     "state": _TEXT,
@@ -45,38 +47,42 @@ _TOLD: Schema = {
     "ended_at": _TEXT_OR_NULL,
 }
 
-TASK_CALLBACKS: Schema = {
-    "task": {
-        "{$request.body#/callback_url}": {
-            "post": {
-                "summary": "The task began or ended; tried again until a 2xx, redirects are not "
-                "followed",
-                "parameters": [
-                    {
-                        "name": HEADER,
-                        "in": "header",
-                        "required": True,
-                        "description": "t=<unix s>,v1=<hex HMAC-SHA256 over '<t>.<body>'>",
-                        "schema": _TEXT,
-                    }
-                ],
-                "requestBody": {
-                    "required": True,
-                    "content": {
-                        "application/json": {
-                            "schema": {
-                                "type": "object",
-                                "properties": _TOLD,
-                                "required": list(_TOLD),
-                            }
-                        }
-                    },
-                },
-                "responses": {"2XX": {"description": "It was taken"}},
-            }
-        }
-    }
+_TOLD_OF_AVATARS: Schema = {
+    "event": {"enum": ["avatar.ready", "avatar.failed"]},
+    "event_id": _EVENT_ID,
+    "avatar": {**_TEXT, "description": "its name"},
+    "state": {"enum": ["ready", "failed"]},
+    "reason": _TEXT_OR_NULL,
+    "file_name": _TEXT,
+    "created_at": _TEXT,
+    "ended_at": _TEXT,
 }
+
+
+def _callbacks(name: str, what: str, told: Schema) -> Schema:
+    """What is POSTed to the address that came with a request."""
+    body = {"type": "object", "properties": told, "required": list(told)}
+    signature = {
+        "name": HEADER,
+        "in": "header",
+        "required": True,
+        "description": "t=<unix s>,v1=<hex HMAC-SHA256 over '<t>.<body>'>",
+        "schema": _TEXT,
+    }
+    operation = {
+        "summary": f"{what}; tried again until a 2xx, redirects are not followed",
+        "parameters": [signature],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {"2XX": {"description": "It was taken"}},
+    }
+    return {name: {"{$request.body#/callback_url}": {"post": operation}}}
+
+
+TASK_CALLBACKS: Schema = _callbacks("task", "The task began or ended", _TOLD_OF_TASKS)
+
+AVATAR_CALLBACKS: Schema = _callbacks(
+    "avatar", "The avatar was made, or cannot be", _TOLD_OF_AVATARS
+)
 
 
 def with_access(paths: Schema, problem: Schema) -> Schema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from broadcaster.api.openapi_access import AVATAR_CALLBACKS
 from broadcaster.api.upload import JSON, MULTIPART
 from broadcaster.avatars.found import NAME
 from broadcaster.store.avatars import AvatarState
@@ -35,7 +36,7 @@ _AVATAR: Schema = {
     "handles": _HANDLES,
     "size_bytes": {"type": "integer"},
     "created_at": _TEXT_OR_NULL,
-    "channels": {"type": "array", "items": _TEXT, "description": "that show it"},
+    "channels": {"type": "array", "items": _TEXT, "description": "that show it or are to"},
     "links": {"type": "object", "description": "self, and what else there is"},
 }
 
@@ -116,6 +117,7 @@ def _picture(summary: str) -> Schema:
 _CREATE: Schema = {
     "summary": "Make an avatar of a picture or a clip; the same sent again is answered the same",
     "requestBody": {"required": True, "content": {MULTIPART: {"schema": _UPLOAD}}},
+    "callbacks": AVATAR_CALLBACKS,
     "responses": {
         "202": _accepted("The file is on the disk; ask Location how far the making is"),
         **_problems(
@@ -125,7 +127,8 @@ _CREATE: Schema = {
             s413="Too large",
             s415="Not a form",
             s422="No picture and no clip, damaged, too many pixels, too long, a picture without "
-            "exactly one face that looks at the viewer, or a field that cannot be meant. What only "
+            "exactly one face that looks at the viewer, a field that cannot be meant, or a "
+            "callback_url that may not be called. What only "
             "the whole clip tells is told by state failed",
             s429="Too many are being made; see Retry-After",
             s503="Busy; see Retry-After",
@@ -180,7 +183,7 @@ def avatar_paths() -> Schema:
                 "responses": {
                     "204": {"description": "It is gone"},
                     **none,
-                    **_problems(s409="A channel shows it, or it comes with the station"),
+                    **_problems(s409="A channel shows it or is to, or it comes with the station"),
                     **busy,
                 },
             },

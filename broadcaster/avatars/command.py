@@ -18,6 +18,7 @@ from broadcaster.errors import AvatarConflict, AvatarError, AvatarNotFound
 
 if TYPE_CHECKING:
     from broadcaster.avatars.catalogue import Catalogue, Entry
+    from broadcaster.avatars.usage import Usage
     from broadcaster.paths import StatePaths
     from broadcaster.settings.model import SettingsModel
 
@@ -169,21 +170,17 @@ def _remove(
 ) -> None:
     from broadcaster.avatars.found import find_bundled  # noqa: PLC0415
     from broadcaster.avatars.shelf import Shelf  # noqa: PLC0415
-    from broadcaster.avatars.usage import named_by, shown_by  # noqa: PLC0415
-    from broadcaster.wire import ask  # noqa: PLC0415
+    from broadcaster.avatars.usage import named_by  # noqa: PLC0415
 
     name, shelf = arguments.name, Shelf(paths.avatars)
     if find_bundled(name) is not None:
         raise AvatarConflict(f"the avatar {name} comes with the station")
     if named := named_by(settings, name):
         raise AvatarConflict(f"the settings give the avatar {name} to {', '.join(named)}")
-    playout: dict[str, Any] | None = None
-    with contextlib.suppress(OSError, ValueError):
-        playout = ask(paths.playout_socket, {"op": "status"}, ASK_TIMEOUT_S)
-    showing = shown_by(playout, name)
-    if showing and not arguments.force:
+    using = _usage(settings, paths).unnamed(name)
+    if using and not arguments.force:
         raise AvatarConflict(
-            f"the avatar {name} is on air on {', '.join(showing)}; --force removes it"
+            f"the avatar {name} is on air or wished on {', '.join(using)}; --force removes it"
         )
     rowed = _forget_row(settings, paths, name)
     if shelf.versions(name):
@@ -210,6 +207,21 @@ def _entry(name: str, settings: SettingsModel, paths: StatePaths) -> Entry:
     if found is None:
         raise AvatarNotFound(f"no avatar is called {name!r}; broadcaster avatar list tells which")
     return found
+
+
+def _usage(settings: SettingsModel, paths: StatePaths) -> Usage:
+    """What the running station shows, and what was wished on it."""
+    from broadcaster.avatars.usage import Usage  # noqa: PLC0415
+    from broadcaster.store.channel_avatars import ChannelAvatars  # noqa: PLC0415
+    from broadcaster.wire import ask  # noqa: PLC0415
+
+    playout: dict[str, Any] | None = None
+    with contextlib.suppress(OSError, ValueError):
+        playout = ask(paths.playout_socket, {"op": "status"}, ASK_TIMEOUT_S)
+    if not paths.database.is_file():
+        return Usage(settings, playout)
+    with contextlib.closing(ChannelAvatars(paths.database)) as wishes:
+        return Usage(settings, playout, wishes.all())
 
 
 def _journal_rows(settings: SettingsModel, paths: StatePaths) -> list[Any]:

@@ -121,6 +121,7 @@ class Station:
             int(request.get("lead_ticks", 0)),
             int(request.get("preroll_ticks", 0)),
             str(request.get("avatar", "")),
+            bool(request.get("held_only", False)),
         )
         try:
             ring = self._ring(request["ring"]) if request.get("ring") else None

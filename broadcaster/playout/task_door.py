@@ -29,7 +29,8 @@ class PlayOrder:
     ``pcm`` is raw s16le stereo at the channel's rate, ``samples`` its length per channel,
     ``from_sample`` where to begin. Of rendered pictures the first is expected ``lead_ticks`` from
     now on, and ``preroll_ticks`` of them must be there for the task to begin; ``avatar`` is the
-    label of whom they show.
+    label of whom they show. ``held_only``: the studio went away and knows that it is here; one
+    that ended meanwhile is not taken anew.
     """
 
     task_id: str
@@ -39,6 +40,7 @@ class PlayOrder:
     lead_ticks: int = 0
     preroll_ticks: int = 0
     avatar: str = ""
+    held_only: bool = False
 
 
 class TaskDoor:
@@ -77,6 +79,8 @@ class TaskDoor:
         held = self._tasks.source(order.task_id)
         if held is not None:
             return self._go_on(held, ring, first_free_tick)
+        if order.held_only:
+            return {"ok": False, "error": "gone"}
         if self._tasks.full or not self._accepts(order.avatar):
             return {"ok": False, "error": "busy"}
         rendered = None

@@ -210,7 +210,8 @@ class Destination:
                 self._enter(State.STALLED)
                 return Reason.STALL
             self._bell.wait()
-        return None
+        # Its input was closed by the tick loop; it can end before this thread has seen that.
+        return Reason.ROLLOVER if session is self._rolling else None
 
     def _close_gently(self, session: PushSession) -> Reason:
         """End of input, then SIGTERM; the caller's ``close`` is the SIGKILL."""

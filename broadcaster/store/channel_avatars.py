@@ -42,6 +42,16 @@ class ChannelAvatar:
     error: str = ""
     changed_s: float = 0.0
 
+    def coming(self, default: str) -> str:
+        """Who shows what begins from now on: who is wished, unless that failed.
+
+        Args:
+            default: the avatar of the settings.
+        """
+        if self.state is WishState.FAILED:
+            return self.on_air or default
+        return self.wished or default
+
 
 class ChannelAvatars:
     """The records of all channels.

@@ -133,7 +133,24 @@ CREATE TABLE avatars (
 CREATE INDEX avatars_ended ON avatars (ended_s) WHERE ended_s IS NOT NULL;
 """
 
-_MIGRATIONS = (_VERSION_1, _VERSION_2, _CALLBACKS, _CHANNEL_AVATARS, _AVATARS)
+_AVATAR_CALLBACKS = """
+CREATE TRIGGER avatar_ended AFTER UPDATE OF state ON avatars
+WHEN NEW.callback_url <> '' AND OLD.state = 'making' AND NEW.state IN ('ready', 'failed')
+BEGIN
+    INSERT INTO callbacks (event, subject, url, details, created_s, next_s) VALUES
+    ('avatar.' || NEW.state, 'avatar/' || NEW.name, NEW.callback_url, json_object(
+        'avatar', NEW.name,
+        'state', NEW.state,
+        'reason', nullif(NEW.error, ''),
+        'file_name', NEW.source_name,
+        'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', NEW.created_s, 'unixepoch'),
+        'ended_at', strftime('%Y-%m-%dT%H:%M:%fZ', NEW.ended_s, 'unixepoch')
+    ), NEW.updated_s, NEW.updated_s);
+END;
+"""
+"""Told in the transaction that ends the making: a studio killed after it has told already."""
+
+_MIGRATIONS = (_VERSION_1, _VERSION_2, _CALLBACKS, _CHANNEL_AVATARS, _AVATARS, _AVATAR_CALLBACKS)
 """One script per version; ``user_version`` counts how many have run."""
 
 _NO_SPACE = frozenset(

@@ -347,6 +347,7 @@ class Studio:
             "pcm": str(spool.sound(held.task_id).absolute()),
             "samples": held.samples,
             "from_sample": held.played_samples,
+            "held_only": held.step is not Step.READY,
         }
         sound_16k = spool.sound_16k(held.task_id)
         if pictures is Readiness.READY and sound_16k.exists():
@@ -360,7 +361,7 @@ class Studio:
             self._taken(name, held, answer, sound_16k)
             return True
         why = str(answer.get("error") or "refused without a reason")
-        if why != "busy":
+        if why not in {"busy", "gone"}:  # gone: it has ended just now, and that is on its way
             self._desk.end(name, held.task_id, TaskState.FAILED, f"the playout refused it: {why}")
         return False
 

@@ -9,12 +9,14 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from broadcaster.callbacks.signature import HEADER, verify
 from broadcaster.store import Spool
 from broadcaster.store.avatars import AvatarRow
 from tests.doubles import plaster_maker as plaster
@@ -33,6 +35,7 @@ from tests.doubles.avatar_files import (
 )
 from tests.doubles.avatar_station import AvatarStation, until
 from tests.doubles.fake_playout import FakePlayout
+from tests.doubles.receiver import BUSY, Receiver
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +256,8 @@ def test_handles_that_form_no_face_change_nothing(station: AvatarStation) -> Non
         ({"callback_url": "file:///etc/passwd"}, 422, "callback_url"),
         ({"callback_url": "http://"}, 422, "callback_url"),
         ({"callback_url": "http://x:99999/"}, 422, "callback_url"),
+        ({"callback_url": "http://10.1.2.3/made"}, 422, "callback_url"),
+        ({"callback_url": "http://localhost/made"}, 422, "callback_url"),
     ],
 )
 def test_a_field_that_cannot_be_meant_is_refused(
@@ -262,12 +267,30 @@ def test_a_field_that_cannot_be_meant_is_refused(
     assert station.left() == []
 
 
-def test_whom_to_call_back_is_kept(station: AvatarStation) -> None:
-    station.post(portrait(), name="me", callback_url="https://example.com/made?x=1")
-    row = station.journal.find("me")
-    assert row is not None
-    assert row.callback_url == "https://example.com/made?x=1"
-    station.ended("me")
+def test_how_it_ended_is_told_to_whom_it_was_to_be(station: AvatarStation) -> None:
+    with Receiver(BUSY) as receiver:
+        station.post(portrait(), "a.jpg", name="me", callback_url=receiver.url)
+        until(lambda: len(receiver.heard) == 2, "told, and after a refusal again")
+        station.post(
+            film([drawn("anna", 640, 360) * 0] * 25),
+            "b.mp4",
+            name="nobody",
+            callback_url=receiver.url,
+        )
+        until(lambda: len(receiver.heard) == 3, "the failure is told as well")
+    first, again, failed = receiver.heard
+    assert (first.body, first.headers["X-Broadcaster-Event-Id"]) == (
+        again.body, again.headers["X-Broadcaster-Event-Id"],
+    )  # fmt: skip
+    secret = station.paths.callback_secret.read_text().strip()
+    assert verify(secret, again.headers[HEADER], again.body, time.time())
+    told = json.loads(again.body)
+    assert (told["event"], told["avatar"], told["state"]) == ("avatar.ready", "me", "ready")
+    assert (told["reason"], told["file_name"]) == (None, "a.jpg")
+    assert told["ended_at"] >= told["created_at"]
+    told = json.loads(failed.body)
+    assert (told["event"], told["avatar"], told["state"]) == ("avatar.failed", "nobody", "failed")
+    assert told["reason"] == station.get("nobody")["error"]
 
 
 def test_what_is_no_upload_is_explained(station: AvatarStation) -> None:

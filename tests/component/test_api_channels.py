@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from broadcaster.store import ChannelAvatars, WishState
+import idle_media
+from broadcaster.avatars.shelf import Shelf
+from broadcaster.store import ChannelAvatars, Spool, TaskStore, WishState
 from tests.component.test_api_events import Listening
 from tests.doubles.api_server import ApiServer
 from tests.doubles.fake_playout import FakePlayout
@@ -28,6 +31,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture
 def avatars(api: ApiServer) -> Iterator[ChannelAvatars]:
     made = ChannelAvatars(api.paths.database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(api: ApiServer) -> Iterator[TaskStore]:
+    made = TaskStore(api.paths.database, Spool(api.paths.spool), 100)
     yield made
     made.close()
 
@@ -110,3 +120,44 @@ def test_listeners_are_told_of_an_avatar_that_is_on_air_and_of_one_that_failed(
         assert data["reason"] == "gone"
     finally:
         listening.close()
+
+
+def test_a_text_is_spoken_by_a_voice_that_fits_who_is_wished(
+    api: ApiServer, avatars: ChannelAvatars, store: TaskStore
+) -> None:
+    def said(**more: str) -> tuple[int, str]:
+        body = json.dumps({"text": "Hello.", **more})
+        answer = api.request("POST", "/generate_video", body, JSON)
+        return answer[0], store.get(answer[2]["task_id"]).voice if answer[0] == 202 else ""
+
+    record = avatars.wish("main", "leon")
+    assert said(avatar="leon") == (202, idle_media.voice("leon"))
+    avatars.became(replace(record, on_air="anna", state=WishState.FAILED, error="no face"))
+    assert said() == (202, idle_media.voice("anna"))
+    assert said(avatar="leon") == (422, ""), "it failed, so anna is there"
+    assert said(voice="espeak:de") == (202, "espeak:de")
+    avatars.wish("main", "")
+
+
+def test_a_repeated_request_is_the_same_whoever_is_on_the_channel_by_then(
+    api: ApiServer, avatars: ChannelAvatars
+) -> None:
+    body = json.dumps({"text": "Good evening.", "idempotency_key": "evening"})
+    first = api.request("POST", "/generate_video", body, JSON)
+    avatars.wish("main", "leon")
+    again = api.request("POST", "/generate_video", body, JSON)
+    assert again[2]["task_id"] == first[2]["task_id"]
+    avatars.wish("main", "")
+
+
+def test_what_is_wished_is_not_removed(api: ApiServer, avatars: ChannelAvatars) -> None:
+    shelf = Shelf(api.paths.avatars)
+    with shelf.draft() as draft:
+        shelf.put(draft, "bob", "photo", "bob.jpg")
+    assert put(api, "main", b'{"avatar": "bob"}')[0] == 202
+    assert api.get("/avatars/bob")[2]["channels"] == ["main"], "though nothing shows it yet"
+    refused = api.request("DELETE", "/avatars/bob")
+    assert (refused[0], "in use by main" in refused[2]["error"]) == (409, True)
+    assert put(api, "main", b'{"avatar": null}')[0] == 202
+    assert api.request("DELETE", "/avatars/bob")[0] == 204
+    assert shelf.names() == []

@@ -200,6 +200,21 @@ def test_what_the_playout_told_is_not_told_again_from_the_store(
     ]  # fmt: skip
 
 
+def test_a_task_that_is_cancelled_before_it_began_was_not_interrupted(
+    api: ApiServer, playout: FakePlayout, listen: Callable[..., Listening], store: TaskStore
+) -> None:
+    listening = listen()
+    until_subscribed(playout)
+    ids = [accepted(store), accepted(store)]
+    for each in ids:
+        play(api, playout, each, 1)
+    assert listening.next_event()[0] == "started"
+    playout._interrupt({"channel": "main", "task_id": ids[1]})
+    store.cancel(ids[1], "cancelled by request")
+    kind, data, _ = listening.next_event()
+    assert (kind, data["task_id"], data["reason"]) == ("cancelled", ids[1], "cancelled by request")
+
+
 def test_a_playout_that_dies_is_found_again(
     api: ApiServer, playout: FakePlayout, listen: Callable[..., Listening]
 ) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from broadcaster.avatars.shelf import Shelf
+from broadcaster.store import ChannelAvatars
 from broadcaster.store.avatars import AvatarJournal, AvatarRow
 from tests.doubles import plaster_maker as plaster
 from tests.doubles.avatar_files import HANDLES, no_face, portrait
@@ -126,7 +127,12 @@ def test_an_avatar_that_is_wanted_is_not_removed_by_mistake(config: Path, tmp_pa
         playout.avatars["main"] = "eve"
         answer = avatar(config, "remove", "eve")
         assert (answer.returncode, "--force" in answer.stderr) == (1, True)
-        assert avatar(config, "remove", "eve", "--force").returncode == 0
+    wishes = ChannelAvatars(tmp_path / "var" / "store.sqlite3")
+    wishes.wish("main", "eve")
+    wishes.close()
+    answer = avatar(config, "remove", "eve")
+    assert (answer.returncode, "wished on main" in answer.stderr) == (1, True)
+    assert avatar(config, "remove", "eve", "--force").returncode == 0
     assert shelf(config).names() == ["bob"]
 
 

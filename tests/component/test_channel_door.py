@@ -78,6 +78,8 @@ def test_the_door_takes_two_knows_a_task_again_and_refuses_nonsense(
     assert play("c") == {"ok": False, "error": "busy"}
     assert play("b") == taken
     assert len(air.channel._tasks._held) == 2
+    gone = PlayOrder("over", pcm, samples, 71_891, held_only=True)
+    assert air.call(lambda: air.channel.play(gone)) == {"ok": False, "error": "gone"}
     assert air.call(lambda: air.channel.interrupt("b")) == "b"
     assert air.told("b") == ["interrupted"]
 

@@ -29,7 +29,9 @@ class AvatarStation:
 
     def __init__(self, root: Path, **avatars: Any) -> None:
         settings = {"make_timeout_s": 60.0, "models": str(root.parent / "no-models"), **avatars}
-        self.api = ApiServer(root, channels=[{"name": "main", "avatar": "none"}], avatars=settings)
+        channels = [{"name": "main", "avatar": "none"}]
+        callbacks = {"allow": ["127.0.0.1"]}
+        self.api = ApiServer(root, channels=channels, avatars=settings, callbacks=callbacks)
         self.paths = self.api.paths
         self.shelf = Shelf(self.paths.avatars)
         self.journal = AvatarJournal(self.paths.database, 100)

@@ -95,7 +95,9 @@ class Air:
         raise AssertionError(f"not within {limit} ticks")
 
     def _settle(self) -> None:
-        """Real time is scarce here: let the decoder catch up with the virtual tick."""
+        """Real time is scarce here: let what reads and decodes catch up with the virtual tick."""
+        if self.channel._tasks.task_id is not None and self.channel._mixer.schedule.last is None:
+            time.sleep(0.0005)
         deadline = time.monotonic() + 10
         pictures, wanted = self.channel._pictures, self.channel._pictures._wanted
         while wanted is not None and not pictures.ready(wanted, 3):

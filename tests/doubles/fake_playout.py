@@ -205,7 +205,8 @@ class FakePlayout:
             "destinations": [each.report() for each in self.destinations],
         }
         if name in self.avatars:
-            report["avatar"] = self.avatars[name]
+            shown = {"name": self.avatars[name], "version": "1", "engine": "photo"}
+            report["avatar"] = {"on_air": shown, "next": None, "state": "on_air", "error": ""}
         if self.remembers_ended:
             report["ended"] = self._ended[name]
         return report
@@ -219,8 +220,8 @@ class FakePlayout:
             return {"ok": False, "error": "no such channel"}
         if any(each.task_id == request["task_id"] for each in held):
             return {"ok": True}
-        if len(held) >= 2:
-            return {"ok": False, "error": "busy"}
+        if request.get("held_only") or len(held) >= 2:
+            return {"ok": False, "error": "gone" if request.get("held_only") else "busy"}
         if Path(self.root + request["pcm"]).stat().st_size != request["samples"] * 4:
             return {"ok": False, "error": "no such sound"}
         held.append(

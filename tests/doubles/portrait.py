@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,6 +37,16 @@ def photograph(name: str = "anna", tick: int = 0, mouth: Mouth = REST) -> Bgr:
     """A presenter at 640 x 360; the mouth is 40 pixels wide."""
     i420 = _presenter(name).picture(tick, FPS, mouth)
     return np.asarray(cv2.cvtColor(i420, cv2.COLOR_YUV2BGR_I420), np.uint8)
+
+
+def turned(bgr: Bgr, degrees: float) -> Bgr:
+    """The face as if it lay on a cylinder, turned."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    across = (x - 321) / 75
+    angle = np.arcsin(np.clip(across, -0.999, 0.999)) - math.radians(degrees)
+    source = 321 + 75 * np.sin(np.clip(angle, -1.5, 1.5))
+    at = np.where(np.abs(across) < 1, source, x).astype(np.float32)
+    return np.asarray(cv2.remap(bgr, at, y, cv2.INTER_LINEAR), np.uint8)
 
 
 def save(file: Path, bgr: Bgr) -> Path:

@@ -45,7 +45,7 @@ def station() -> Iterator[Station]:
         made.stop()
 
 
-def _wait(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> None:
+def _wait(condition: Callable[[], Any], what: str, timeout_s: float = 90.0) -> None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         with suppress(OSError, ValueError, KeyError, http.client.HTTPException):

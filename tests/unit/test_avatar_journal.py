@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from broadcaster.clock import wall_time_s
 from broadcaster.errors import AvatarConflict, AvatarNotFound, TaskRejected
 from broadcaster.store import Spool, TaskStore
 from broadcaster.store.avatars import MOST_ATTEMPTS, AvatarJournal, AvatarRow, AvatarState
+from broadcaster.store.outbox import Callback
 
 BOB = AvatarRow("bob", "1" * 32, "photo", fingerprint="abc", source_name="bob.jpg")
 
@@ -132,6 +135,45 @@ def test_what_takes_its_studio_with_it_each_time_is_given_up(journal: AvatarJour
         journal.begin(row.place)
     assert journal.give_up() == 1
     assert journal.next() is None
+
+
+@pytest.mark.parametrize("error", ["", "there is no face in it"])
+def test_how_it_ended_is_told_once_to_whom_it_was_to_be(
+    journal: AvatarJournal, tmp_path: Path, error: str
+) -> None:
+    row = journal.ask(replace(BOB, callback_url="https://me.example/x"), nothing, on_shelf=False)
+    journal.begin(row.place)
+    journal.note(row.place, 0.5, "drawing")
+    assert told(tmp_path) == []
+    for _ in range(2):
+        journal.end(row.place, error)
+    (callback,) = told(tmp_path)
+    ended = "failed" if error else "ready"
+    assert (callback.event, callback.subject) == (f"avatar.{ended}", "avatar/bob")
+    assert callback.url == "https://me.example/x"
+    details = json.loads(callback.details)
+    assert (details["avatar"], details["state"]) == ("bob", ended)
+    assert (details["reason"] or "") == error
+
+
+def test_nobody_is_told_of_what_names_nobody_or_is_called_off(
+    journal: AvatarJournal, tmp_path: Path
+) -> None:
+    row = journal.ask(BOB, nothing, on_shelf=False)
+    journal.end(row.place)
+    eve = replace(BOB, name="eve", callback_url="https://me.example/x")
+    row = journal.ask(eve, nothing, on_shelf=False)
+    journal.forget("eve")
+    journal.end(row.place)
+    assert told(tmp_path) == []
+
+
+def told(folder: Path) -> list[Callback]:
+    store = TaskStore(folder / "store.sqlite3", Spool(folder / "spool"), 3)
+    try:
+        return store.outbox.due(wall_time_s())
+    finally:
+        store.close()
 
 
 def test_only_so_many_failures_are_remembered(journal: AvatarJournal) -> None:

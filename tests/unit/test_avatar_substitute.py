@@ -8,9 +8,10 @@ import pytest
 
 from broadcaster.avatars.shelf import Shelf
 from broadcaster.avatars.substitute import with_avatars_that_exist
-from broadcaster.avatars.usage import named_by, shown_by
+from broadcaster.avatars.usage import Usage, named_by, shown_by
 from broadcaster.checks.avatars import check_avatars
 from broadcaster.settings.model import SettingsModel
+from broadcaster.store import ChannelAvatar, WishState
 
 
 def settings(state_dir: Path, *avatars: str) -> SettingsModel:
@@ -62,17 +63,33 @@ def test_check_names_what_is_missing_and_what_is_broken(tmp_path: Path) -> None:
     ("told", "shown"),
     [
         (None, False),
-        ("bob", True),
-        ("eve", False),
+        ({"on_air": None, "next": None}, False),
         ({"on_air": {"name": "bob", "version": "1"}, "next": None}, True),
         ({"on_air": {"name": "eve"}, "next": {"name": "bob"}}, True),
-        ({"on_air": "eve", "wished": "bob"}, True),
         ({"on_air": {"name": "eve"}, "error": "bob"}, False),
     ],
 )
 def test_who_shows_an_avatar_is_read_from_the_playout(told: object, shown: bool) -> None:
     status = {"channels": [{"name": "main", "avatar": told}]}
     assert shown_by(status, "bob") == (["main"] if shown else [])
+
+
+@pytest.mark.parametrize(
+    ("record", "used"),
+    [
+        (ChannelAvatar("c0"), False),
+        (ChannelAvatar("c0", wished="bob"), True),
+        (ChannelAvatar("c0", wished="bob", state=WishState.FAILED), False),
+        (ChannelAvatar("c0", on_air="bob", wished="eve", state=WishState.FAILED), True),
+        (ChannelAvatar("c1", wished="bob"), False),
+        (ChannelAvatar("gone", wished="bob"), False),
+    ],
+)
+def test_a_wish_uses_an_avatar_where_it_may_come_true(
+    record: ChannelAvatar, used: bool, tmp_path: Path
+) -> None:
+    known = settings(tmp_path, "auto", "none")
+    assert Usage(known, None, {record.channel: record}).of("bob") == (["c0"] if used else [])
 
 
 def test_who_names_an_avatar_is_read_from_the_settings(tmp_path: Path) -> None:

@@ -25,6 +25,23 @@ def test_a_channel_without_a_wish_has_an_empty_record(avatars: ChannelAvatars) -
     assert avatars.all() == {}
 
 
+@pytest.mark.parametrize(
+    ("record", "coming"),
+    [
+        (ChannelAvatar("main"), "anna"),
+        (ChannelAvatar("main", wished="leon", on_air="anna"), "leon"),
+        (ChannelAvatar("main", wished="leon", on_air="leon", state=WishState.SAME), "leon"),
+        (ChannelAvatar("main", wished="leon", on_air="mia", state=WishState.FAILED), "mia"),
+        (ChannelAvatar("main", wished="leon", state=WishState.FAILED), "anna"),
+        (ChannelAvatar("main", wished="", on_air="leon"), "anna"),
+    ],
+)
+def test_what_begins_now_shows_whoever_is_wished_unless_that_failed(
+    record: ChannelAvatar, coming: str
+) -> None:
+    assert record.coming("anna") == coming
+
+
 def test_a_wish_outlives_its_process(avatars: ChannelAvatars, tmp_path: Path) -> None:
     assert avatars.wish("main", "leon").number == 1
     again = ChannelAvatars(tmp_path / "store.sqlite3")

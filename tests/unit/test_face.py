@@ -11,13 +11,23 @@ import pytest
 from numpy.typing import NDArray
 
 from gpu_pool.engines.face import AvatarRefused, Handles, handles_from_json
+from gpu_pool.engines.face.detect import find_faces
 from gpu_pool.engines.face.follow import HeadFollower, MeshFollower
 from gpu_pool.engines.face.judge import the_face
 from gpu_pool.engines.face.models import DETECTOR, MESH, FaceModels
 from gpu_pool.engines.face.points import INNER_LOWER, INNER_UPPER, POINTS, from_handles, handles_of
 from gpu_pool.engines.face.smooth import smoothed
 from gpu_pool.engines.presenter import Mouth
-from tests.doubles.portrait import HANDLES, HEIGHT, WIDTH, Bgr, face_models, photograph, talking
+from tests.doubles.portrait import (
+    HANDLES,
+    HEIGHT,
+    WIDTH,
+    Bgr,
+    face_models,
+    photograph,
+    talking,
+    turned,
+)
 
 
 def off_by(found: Handles, wanted: Handles = HANDLES) -> float:
@@ -30,16 +40,6 @@ def shrunk(bgr: Bgr, part: float, height: int = 1080, width: int = 1920) -> Bgr:
     room = np.full((height, width, 3), 90, np.uint8)
     room[300 : 300 + small.shape[0], 600 : 600 + small.shape[1]] = small
     return room
-
-
-def turned(bgr: Bgr, degrees: float) -> Bgr:
-    """The face as if it lay on a cylinder, turned."""
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-    across = (x - 321) / 75
-    angle = np.arcsin(np.clip(across, -0.999, 0.999)) - math.radians(degrees)
-    source = 321 + 75 * np.sin(np.clip(angle, -1.5, 1.5))
-    at = np.where(np.abs(across) < 1, source, x).astype(np.float32)
-    return np.asarray(cv2.remap(bgr, at, y, cv2.INTER_LINEAR), np.uint8)
 
 
 def tilted(bgr: Bgr, degrees: float) -> Bgr:
@@ -92,6 +92,37 @@ def test_what_is_no_single_near_face_is_refused_in_words(
     }
     with pytest.raises(AvatarRefused, match=words):
         the_face(face_models() if networks else None, scenes[scene])
+
+
+def with_a_mask_beside(bgr: Bgr) -> Bgr:
+    """A mask with three holes, larger than the face: the detector takes it for one."""
+    wall = np.full((HEIGHT, HEIGHT, 3), 120, np.uint8)
+    for x, y, wide, high, colour in (
+        (180, 180, 100, 120, (180, 200, 220)),
+        (140, 160, 15, 9, (10, 10, 10)),
+        (220, 160, 15, 9, (10, 10, 10)),
+        (180, 225, 30, 18, (10, 10, 10)),
+    ):
+        cv2.ellipse(wall, (x, y), (wide, high), 0, 0, 360, colour, -1, cv2.LINE_AA)
+    return np.asarray(np.hstack([wall, bgr]), np.uint8)
+
+
+def test_what_only_looks_like_a_face_is_not_taken_for_one() -> None:
+    picture = with_a_mask_beside(photograph())
+    mask, _ = find_faces(face_models().detector, picture)
+    assert mask.left < HEIGHT, "it is found, and is the larger one"
+    face = the_face(face_models(), picture)
+    moved = Handles(*((x + HEIGHT, y) for x, y in HANDLES.array()))
+    assert off_by(face.handles, moved) < 4
+    followed = MeshFollower(face_models()).see(picture)
+    assert followed is not None
+    assert off_by(followed.handles, moved) < 4
+
+
+def test_two_faces_beside_a_mask_are_two() -> None:
+    both = np.hstack([photograph("leon")[:, 120:520], photograph()[:, 120:520]])
+    with pytest.raises(AvatarRefused, match="2 faces"):
+        the_face(face_models(), with_a_mask_beside(np.asarray(both, np.uint8)))
 
 
 def test_a_small_mouth_is_named_with_its_size() -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import multiprocessing
+import os
+import shutil
+import signal
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -272,6 +278,57 @@ def test_dragged_handles_ride_through_a_clip(tmp_path: Path) -> None:
     then = read_avatar(tmp_path / "a")
     shift = (then.points - first.points)[:, [INNER_UPPER.start, INNER_UPPER.stop - 1]]
     assert np.abs(shift - (4, -3)).max() < 1.5
+
+
+def _move_and_die_at(step: int, folder: Path, handles: Handles) -> None:
+    """In a process of its own: killed right before the ``step``th change to the disk."""
+    left = step
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal left
+        writes = event == "open" and isinstance(arguments[1], str) and "w" in arguments[1]
+        if str(folder) in str(arguments[:1]) and (writes or event in {"os.rename", "os.remove"}):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    re_handle(folder, handles)
+    os._exit(0)
+
+
+def _kill_at_every_step(folder: Path, handles: Handles) -> None:
+    """Copies 0, 1, 2 ... of a folder, each left by a process that died one step later."""
+    cv2.setNumThreads(1)
+    for step in itertools.count():
+        copy = folder.with_name(str(step))
+        shutil.copytree(folder, copy)
+        child = os.fork()
+        if child == 0:
+            _move_and_die_at(step, copy, handles)
+        if os.waitpid(child, 0)[1] == 0:
+            return
+
+
+def test_a_death_at_any_moment_leaves_the_old_avatar_or_the_new(tmp_path: Path) -> None:
+    made(save(tmp_path / "a.png", photograph()), tmp_path / "a", handles=HANDLES)
+    old = read_avatar(tmp_path / "a").summary.handles
+    first, second = dragged(HANDLES, 3, 8), dragged(HANDLES, -2, 4)
+    moving = multiprocessing.get_context("spawn").Process(
+        target=_kill_at_every_step, args=(tmp_path / "a", first)
+    )
+    moving.start()
+    moving.join(60)
+    assert moving.exitcode == 0
+    copies = sorted((e for e in tmp_path.iterdir() if e.name.isdigit()), key=lambda e: int(e.name))
+    found = [read_avatar(copy).summary.handles for copy in copies]
+    changed = [off_by(handles, old) > 1 for handles in found]
+    assert changed == sorted(changed), "first the old one, from some step on the new one"
+    assert (changed[0], changed[-1], len(changed) > 4) == (False, True, True)
+    for copy in copies:
+        moved = re_handle(copy, second)
+        assert off_by(moved.handles, second) < 0.1
+        assert len(list(copy.iterdir())) == 4, "what the dead one left is gone"
 
 
 def test_handles_that_form_no_face_leave_the_avatar_as_it_was(tmp_path: Path) -> None:

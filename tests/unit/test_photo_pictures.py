@@ -14,9 +14,9 @@ from gpu_pool.contracts import PictureFormat
 from gpu_pool.engines.face.points import from_handles, handles_of
 from gpu_pool.engines.photo import Body, create_avatar, load, read_avatar
 from gpu_pool.engines.photo.body import ClipBody
-from gpu_pool.engines.photo.clip import ClipPictures
 from gpu_pool.engines.photo.framing import face_rectangle, shown_cut
 from gpu_pool.engines.photo.lips import Lips, Shape, target
+from gpu_pool.engines.photo.stored_clip import ClipPictures
 from gpu_pool.engines.photo.teeth import Light, Teeth, best_teeth, unit_of
 from gpu_pool.engines.photo.warp import reach, sources
 from gpu_pool.engines.presenter import REST, STILL, Gesture, Mouth

@@ -1,6 +1,7 @@
 """The page at ``/``: the live picture with sound, what is on air, and a form to speak.
 
-Three plain files beside this module, no build step, no library, nothing from elsewhere.
+Plain files beside this module, no build step, no library, nothing from elsewhere. The scripts share
+one scope and are read in the order in which the page names them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from broadcaster.api.station import StationView, station_view
 
 page = Blueprint("page", __name__)
 
+SCRIPTS = ("door", "picture", "air", "speak", "avatars", "editor", "log", "page")
+"""In the order in which they are read; each is served as ``/<name>.js``."""
+
 _FOLDER = Path(__file__).parent
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "img-src 'self' blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
 """Nothing inline, nothing from elsewhere. WebRTC itself is no matter of the policy."""
@@ -48,10 +52,13 @@ def style() -> Response:
     return _file(_read("page.css"), "text/css")
 
 
-@page.get("/page.js")
-def script() -> Response:
-    """What it does."""
-    return _file(_read("page.js"), "text/javascript")
+def script(part: str) -> Response:
+    """What it does, part by part."""
+    return _file(_read(f"{part}.js"), "text/javascript")
+
+
+for _part in SCRIPTS:
+    page.add_url_rule(f"/{_part}.js", _part, functools.partial(script, _part))
 
 
 @page.get("/favicon.svg")
@@ -61,9 +68,11 @@ def icon() -> Response:
 
 
 def _settings(view: StationView) -> str:
-    """What the script must know before it asks: picture sizes, and whether there is a preview."""
+    """What the script must know before it asks: sizes, and whether there is a preview."""
     sizes = {name: [c.video.width, c.video.height] for name, c in view.channels.items()}
-    return json.dumps({"preview": view.settings.has_preview, "sizes": sizes})
+    sound, avatar = view.settings.api.max_upload_mb, view.settings.avatars.max_upload_mb
+    most_mb = {"sound": sound, "avatar": avatar}
+    return json.dumps({"preview": view.settings.has_preview, "sizes": sizes, "most_mb": most_mb})
 
 
 @functools.cache

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_pool.engines.face import mesh
-from gpu_pool.engines.face.detect import find_faces
-from gpu_pool.engines.face.judge import face_of, the_face
+from gpu_pool.engines.face.judge import face_of, the_face, with_landmarks
 from gpu_pool.engines.face.models import FaceModels
 from gpu_pool.engines.face.points import from_handles
 from gpu_pool.engines.face.values import Face, Handles, Points
@@ -58,9 +57,8 @@ class MeshFollower:
         if self._last is not None:
             found = mesh.landmarks_in(self._models.mesh, bgr, mesh.Square.about(self._last))
         if found is None:
-            boxes = find_faces(self._models.detector, bgr, thorough=self._last is None)
-            if boxes:
-                found = mesh.refined(self._models.mesh, bgr, mesh.Square.around(boxes[0]))
+            seen = with_landmarks(self._models, bgr, thorough=self._last is None)
+            found = seen[0][1] if seen else None
         if found is None:
             return None
         self._last = found

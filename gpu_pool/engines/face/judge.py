@@ -28,6 +28,9 @@ from gpu_pool.engines.face.values import (
 _ALSO_THERE = 0.4
 """A face at least this wide, against the widest, stands beside it; a smaller one is background."""
 
+_ONE_FACE = 0.3
+"""Landmarks whose middles are nearer than this, in widths of the face, are of the same one."""
+
 _TURNED_DEG, _PROFILE_DEG = 15.0, 30.0
 """From the first on the warp begins to slip off the far corner; from the second it does."""
 
@@ -53,11 +56,9 @@ def the_face(models: FaceModels | None, bgr: NDArray[np.uint8]) -> Face:
         warnings = (*warnings, "the mouth was guessed from the face's box: check the handles")
         face = Face(from_handles(handles), handles, 0.0, warnings)
     else:
-        box, warnings = _only(find_faces(models.detector, bgr))
-        landmarks = mesh.refined(models.mesh, bgr, mesh.Square.around(box))
-        if landmarks is None:
-            raise AvatarRefused(NO_FACE)
-        face = face_of(landmarks, warnings)
+        seen = with_landmarks(models, bgr)
+        box, warnings = _only([each for each, _ in seen])
+        face = face_of(seen[0][1], warnings)
         check_turned([face.yaw_deg])
         _check_upright(face.handles, box.tilt)
     check_mouth(face.handles.mouth_width)
@@ -68,6 +69,29 @@ def face_of(landmarks: Points, warnings: tuple[str, ...] = ()) -> Face:
     """A face of its landmarks."""
     points = from_mesh(landmarks)
     return Face(points, handles_of(points), mesh.yaw_of(landmarks), warnings)
+
+
+def with_landmarks(
+    models: FaceModels, bgr: NDArray[np.uint8], thorough: bool = True
+) -> list[tuple[FaceBox, Points]]:
+    """The faces that both networks see, each once, the largest first.
+
+    The first one also takes round things for faces, such as a helmet; the second does not.
+    """
+    found: list[tuple[FaceBox, Points]] = []
+    for box in find_faces(models.detector, bgr, thorough):
+        landmarks = mesh.refined(models.mesh, bgr, mesh.Square.around(box))
+        if landmarks is None:
+            continue
+        away = [math.dist(_middle(landmarks), _middle(other)) / b.width for b, other in found]
+        if min(away, default=1.0) > _ONE_FACE:
+            found.append((box, landmarks))
+    return found
+
+
+def _middle(landmarks: Points) -> tuple[float, float]:
+    x, y = landmarks[:, :2].mean(axis=0)
+    return float(x), float(y)
 
 
 def _only(found: Sequence[FaceBox]) -> tuple[FaceBox, tuple[str, ...]]:

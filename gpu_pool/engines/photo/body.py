@@ -13,13 +13,14 @@ import numpy as np
 
 from gpu_pool.contracts import Picture, PictureFormat
 from gpu_pool.engines.photo.cavity import Cavity
-from gpu_pool.engines.photo.clip import ClipPictures
 from gpu_pool.engines.photo.folder import AvatarFolder, read_avatar
+from gpu_pool.engines.photo.frame import Frame
 from gpu_pool.engines.photo.framing import Cut, shown_cut
 from gpu_pool.engines.photo.lids import Lids
 from gpu_pool.engines.photo.lips import Lips, Shape
 from gpu_pool.engines.photo.painter import Area, Canvas, Desk, MouthPainter, chroma, take
 from gpu_pool.engines.photo.source import Bgr
+from gpu_pool.engines.photo.stored_clip import ClipPictures
 from gpu_pool.engines.photo.sway import BREATHS, Sway, breath_level
 from gpu_pool.engines.photo.sway import Body as Torso
 from gpu_pool.engines.photo.teeth import Light, Teeth, unit_of
@@ -87,7 +88,7 @@ class StillBody:
             summary.width, summary.height, avatar.points, picture.width, picture.height
         )
         large = _enlarged(cut)
-        self._frame = _Frame(picture, cut, place, bgr)
+        self._frame = Frame(picture, cut, place, bgr)
         self._source = planes_of(to_i420(large.picture(bgr)))
         self._over = np.array([large.width / cut.width, large.height / cut.height], np.float32)
         points = large.points(avatar.points[0])
@@ -182,10 +183,12 @@ class ClipBody:
             summary.width, summary.height, avatar.points, picture.width, picture.height
         )
         first = np.asarray(cv2.cvtColor(clip.picture(0), cv2.COLOR_YUV2BGR_I420), np.uint8)
-        self._frame = _Frame(picture, cut, place, first)
+        self._frame = Frame(picture, cut, place, first)
         self._clip, self._cut, self._fps = clip, cut, summary.fps
         self._points = cut.points(avatar.points)
         self._unit = unit_of(self._points)
+        self._large = planes_of(np.empty((cut.height * 3 // 2, cut.width), np.uint8))
+        self._shown: tuple[int, Planes] | None = None
         light = Light.on(self._cropped(0), self._lips(0))
         self._painter = MouthPainter(Cavity(self._teeth(summary.teeth_at, light), light))
 
@@ -230,17 +233,24 @@ class ClipBody:
         return Teeth.photographed(self._cropped(teeth_at), self._lips(teeth_at))
 
     def _cropped(self, number: int) -> Planes:
-        """The part of a picture that is shown, at its size there."""
-        planes = planes_of(self._clip.picture(number))
+        """The part of a picture that is shown, at its size there; until the next call.
+
+        A clip slower than the channel shows a picture more than once.
+        """
+        if self._shown is None or self._shown[0] != number:
+            self._shown = number, self._resized(self._clip.planes(number))
+        return self._shown[1]
+
+    def _resized(self, planes: Planes) -> Planes:
         cut, found = self._cut, []
-        for plane, step in zip(planes, (1, 2, 2), strict=True):
+        for plane, large, step in zip(planes, self._large, (1, 2, 2), strict=True):
             size = cut.width // step, cut.height // step
             left, top = round(cut.left / step), round(cut.top / step)
             wide, high = (round(side / step / cut.scale) for side in (cut.width, cut.height))
             own = plane[top : top + high, left : left + wide]
             if own.shape != (size[1], size[0]):
                 how = cv2.INTER_AREA if cut.scale < 0.6 else cv2.INTER_LINEAR
-                own = np.asarray(cv2.resize(own, size, interpolation=how), np.uint8)
+                own = np.asarray(cv2.resize(own, size, dst=large, interpolation=how), np.uint8)
             found.append(own)
         return found[0], found[1], found[2]
 
@@ -257,45 +267,3 @@ def _mouth_box(lips: Lips) -> tuple[float, float, float, float]:
 def _enlarged(cut: Cut) -> Cut:
     width, height = (2 * round(side * _OVERSAMPLED / 2) for side in (cut.width, cut.height))
     return Cut(cut.left, cut.top, cut.scale * width / cut.width, width, height)
-
-
-_BACKDROP_DARK = 0.45
-_BACKDROP_BLUR_PX = 24.0
-
-
-class _Frame:
-    """Where an avatar stands in a channel's picture, and what is beside it if it is narrower."""
-
-    def __init__(
-        self, picture: PictureFormat, cut: Cut, place: tuple[int, int, int, int] | None, bgr: Bgr
-    ) -> None:
-        self.width, self.height = cut.width, cut.height
-        self.shape = picture.shape
-        self._place = place
-        self._ground = None if place is None else to_i420(_backdrop(bgr, picture))
-
-    def clear(self, picture: Picture) -> None:
-        """Lay what is beside the avatar into a picture."""
-        if self._ground is not None:
-            np.copyto(picture, self._ground)
-
-    def inner(self, picture: Picture) -> Planes:
-        """Views of the avatar's part of a picture."""
-        luma, u, v = planes_of(picture)
-        if self._place is None:
-            return luma, u, v
-        left, top, width, height = self._place
-        area = Area(left, top, width, height)
-        return area.of(luma), area.of(u, 2), area.of(v, 2)
-
-
-def _backdrop(bgr: Bgr, picture: PictureFormat) -> Bgr:
-    """The picture itself, filling the frame, dark and out of focus."""
-    height, width = bgr.shape[:2]
-    scale = max(picture.width / width, picture.height / height)
-    cut = Cut(
-        round((width - picture.width / scale) / 2), round((height - picture.height / scale) / 2),
-        scale, picture.width, picture.height,
-    )  # fmt: skip
-    blurred = cv2.GaussianBlur(cut.picture(bgr), (0, 0), _BACKDROP_BLUR_PX)
-    return np.asarray(cv2.convertScaleAbs(blurred, alpha=_BACKDROP_DARK), np.uint8)

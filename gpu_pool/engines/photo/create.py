@@ -23,11 +23,12 @@ from gpu_pool.engines.face.refused import AvatarRefused
 from gpu_pool.engines.face.smooth import smoothed
 from gpu_pool.engines.face.values import Face, Handles, Points, check_handles
 from gpu_pool.engines.photo import folder as files
-from gpu_pool.engines.photo.clip import ClipPictures, ClipSource, ClipWriter
+from gpu_pool.engines.photo.clip import ClipSource
 from gpu_pool.engines.photo.folder import AvatarSummary
 from gpu_pool.engines.photo.framing import Cut, stored_cut
 from gpu_pool.engines.photo.handled import rehandled
 from gpu_pool.engines.photo.source import Bgr, kind_of, read_picture
+from gpu_pool.engines.photo.stored_clip import ClipPictures, ClipWriter
 from gpu_pool.engines.photo.teeth import best_teeth
 from gpu_pool.engines.photo.yuv import to_i420
 
@@ -97,8 +98,8 @@ def re_handle(folder: Path, handles: Handles) -> AvatarSummary:
         folder: of an avatar.
         handles: in pixels of its first stored picture, as ``avatar.json`` has them.
 
-    Two files change, one after the other: who reads in between is told that they do not belong
-    together. So no avatar is to be loaded meanwhile, nor changed twice at once.
+    Killed at any moment it leaves the avatar as it was, or moved. Who reads at the moment of the
+    change may be refused; an avatar is not to be changed twice at once.
 
     Raises:
         AvatarRefused: the handles form no face, or the folder is no avatar; it is as it was.
@@ -116,8 +117,7 @@ def re_handle(folder: Path, handles: Handles) -> AvatarSummary:
         teeth_at=best_teeth(points, _pictures_of(avatar)),
         warnings=(*kept, *check_mouth(width)),
     )
-    files.write_track(folder, points)
-    files.write_table(moved)
+    files.write_table(moved, files.write_track(folder, points))
     return files.read_summary(folder)
 
 

@@ -1,7 +1,9 @@
-"""An avatar's folder: JSON, a WebP or MP4, an npz without pickle; written once, read suspiciously.
+"""An avatar's folder: JSON, a WebP or MP4, an npz without pickle; read suspiciously.
 
 Written at import, read by workers and by whoever lists avatars. Nothing in it is ever executed or
-unpickled, and every size is checked before it is believed.
+unpickled, and every size is checked before it is believed. ``avatar.json`` names the other files
+with their hashes and is put in place last, by one rename: whoever dies on the way leaves what it
+named before. A track of other points is a file of another name.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import hashlib
 import io
 import json
 import math
+import os
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +26,9 @@ import numpy as np
 from gpu_pool.engines.face.points import POINTS
 from gpu_pool.engines.face.refused import AvatarRefused
 from gpu_pool.engines.face.values import Handles, Points, handles_from_json
-from gpu_pool.engines.photo.clip import ClipPictures
 from gpu_pool.engines.photo.framing import LONGEST_SIDE
 from gpu_pool.engines.photo.source import Bgr, read_picture
+from gpu_pool.engines.photo.stored_clip import ClipPictures
 
 FORMAT = 1
 """Of the folder; a reader refuses any other."""
@@ -32,6 +36,8 @@ FORMAT = 1
 TABLE, TRACK, THUMBNAIL = "avatar.json", "track.npz", "thumbnail.webp"
 PICTURE, CLIP = "picture.webp", "clip.mp4"
 MEDIA = {"picture": PICTURE, "clip": CLIP}
+
+_TRACK = re.compile(r"track(-[0-9a-f]{16})?\.npz")
 
 FOUND_BY = ("landmarks", "box", "handles")
 
@@ -41,6 +47,9 @@ _MOST_PICTURES = 120 * 31
 _MOST_NAME = 100
 _MOST_WARNINGS = 20
 _LONGEST_GOP = 60
+
+_FRESH = ".new"
+"""Ends the name of a file that may not be whole yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +113,19 @@ class AvatarFolder:
 # --- write ----------------------------------------------------------------------------------------
 
 
-def write_track(folder: Path, points: Points) -> None:
-    """Store the points of every picture."""
+def write_track(folder: Path, points: Points) -> str:
+    """Store the points of every picture beside those that the table names, if there is one.
+
+    Returns:
+        The file's name, for ``write_table``.
+    """
     packed = io.BytesIO()
     np.savez(packed, points=np.ascontiguousarray(points, np.float32))
-    _replace(folder / TRACK, packed.getvalue())
+    data = packed.getvalue()
+    there = (folder / TABLE).exists()
+    name = f"track-{hashlib.sha256(data).hexdigest()[:16]}.npz" if there else TRACK
+    _replace(folder / name, data)
+    return name
 
 
 def write_webp(file: Path, picture: Bgr, quality: int) -> None:
@@ -119,20 +136,30 @@ def write_webp(file: Path, picture: Bgr, quality: int) -> None:
     _replace(file, data.tobytes())
 
 
-def write_table(summary: AvatarSummary) -> None:
-    """Store what is known, last of all: a folder without it is none."""
+def write_table(summary: AvatarSummary, track: str = TRACK) -> None:
+    """Store what is known, last of all: a folder without it is none, and one with it is whole.
+
+    Afterwards tracks that are not named any more are deleted.
+    """
     files = {}
-    for name in (MEDIA[summary.kind], TRACK, THUMBNAIL):
+    for name in (MEDIA[summary.kind], track, THUMBNAIL):
         data = (summary.folder / name).read_bytes()
         files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps({**summary.table(), "files": files}, indent=1, ensure_ascii=False)
     _replace(summary.folder / TABLE, text.encode())
+    for other in list(summary.folder.iterdir()):
+        left = other.name.removesuffix(_FRESH)
+        if _TRACK.fullmatch(left) and other.name != track:
+            other.unlink(missing_ok=True)
 
 
 def _replace(file: Path, data: bytes) -> None:
-    """Readers see the old file or the new one."""
-    fresh = file.with_suffix(file.suffix + ".new")
-    fresh.write_bytes(data)
+    """The old file or the new one, whole, whatever happens meanwhile."""
+    fresh = file.with_name(file.name + _FRESH)
+    with fresh.open("wb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
     fresh.replace(file)
 
 
@@ -156,11 +183,11 @@ def read_avatar(folder: Path) -> AvatarFolder:
     """
     table = _table(folder)
     summary = _summary(folder, table)
-    media = MEDIA[summary.kind]
-    limits = {media: _MOST_CLIP_BYTES, TRACK: _track_bytes(summary), THUMBNAIL: 4 << 20}
+    media, track = MEDIA[summary.kind], _track_name(folder, table)
+    limits = {media: _MOST_CLIP_BYTES, track: _track_bytes(summary), THUMBNAIL: 4 << 20}
     for name, most in limits.items():
         _check_file(folder / name, table.get("files"), most)
-    points = _points(folder / TRACK, summary)
+    points = _points(folder / track, summary)
     if summary.kind == "picture":
         picture = read_picture(folder / PICTURE)
         if picture.shape[:2] != (summary.height, summary.width):
@@ -260,6 +287,14 @@ class _Fields:
         ):
             raise self.wrong(name, f"at most {most} short texts are needed")
         return tuple(value)
+
+
+def _track_name(folder: Path, table: Mapping[str, Any]) -> str:
+    files = table.get("files")
+    names = [each for each in files if _TRACK.fullmatch(each)] if isinstance(files, dict) else []
+    if len(names) != 1:
+        raise AvatarRefused(f"{folder / TABLE}: files: the one track is missing")
+    return str(names[0])
 
 
 def _check_file(file: Path, files: object, most: int) -> None:
