@@ -134,9 +134,9 @@ def measure_model(at: Home, variant: str, batches: Sequence[int], rounds: int) -
     size, device = SIZES[variant], torch.device(at.device)
     plain, checkpoint = plain_network(variant).to(device), open_checkpoint(at.weights(variant))
     kinds = dict.fromkeys((torch.float32, fast_dtype(device)))
-    ours = {str(kind)[6:]: Wav2Lip(checkpoint, at.device, kind) for kind in kinds}
     met = True
     for batch in batches:
+        ours = {str(kind)[6:]: Wav2Lip(checkpoint, at.device, kind) for kind in kinds}
         mel, face = (
             torch.rand(batch, *shape, device=device) for shape in ((1, 80, 16), (6, size, size))
         )

@@ -21,7 +21,7 @@ from gpu_pool.engines.photo.body import Body, ClipBody, load
 from gpu_pool.engines.photo.folder import read_avatar
 from gpu_pool.engines.wav2lip.boxes import box_at, boxes_in
 from gpu_pool.engines.wav2lip.face import Box, cut, network_faces
-from gpu_pool.engines.wav2lip.network import Wav2Lip
+from gpu_pool.engines.wav2lip.network import Wav2Lip, portions
 from gpu_pool.engines.wav2lip.paste import Patch, bgr_of
 
 
@@ -42,6 +42,7 @@ class LoopedFace:
         folder: of a photo avatar, a picture or a clip.
         picture: the channel's format.
         network: whose encoder looks at the faces.
+        batch: how many faces it looks at together.
         keep_bytes: so much may be kept of pictures and of what the network sees in them.
 
     Raises:
@@ -49,10 +50,16 @@ class LoopedFace:
     """
 
     def __init__(
-        self, folder: Path, picture: PictureFormat, network: Wav2Lip, keep_bytes: int
+        self,
+        folder: Path,
+        picture: PictureFormat,
+        network: Wav2Lip,
+        *,
+        batch: int,
+        keep_bytes: int,
     ) -> None:
         self._body: Body = load(folder, picture)
-        self._network, self._fps = network, picture.fps
+        self._network, self._batch, self._fps = network, batch, picture.fps
         self._boxes = boxes_in(read_avatar(folder), picture)
         self.loop_ticks = self._body.loop_ticks(picture.fps)
         self._first: dict[int, int] = {}
@@ -86,11 +93,12 @@ class LoopedFace:
         faces = np.stack(
             [self._face(picture, box) for picture, box in zip(pictures, boxes, strict=True)]
         )
-        seen = self._network.see(self.tensor(network_faces(faces)))
-        return [
-            Shown(picture, Patch.of(box), [scale[index : index + 1] for scale in seen])
-            for index, (picture, box) in enumerate(zip(pictures, boxes, strict=True))
-        ]
+        seen: list[list[Tensor]] = []
+        for entries, real in portions(len(places), self._batch, self._network.dtype):
+            scales = self._network.see(self.tensor(network_faces(faces[entries])))
+            seen += [[scale[n : n + 1].clone() for scale in scales] for n in range(real)]
+        parts = zip(pictures, boxes, seen, strict=True)
+        return [Shown(picture, Patch.of(box), each) for picture, box, each in parts]
 
     def _face(self, picture: Picture, box: Box) -> NDArray[np.uint8]:
         whole = Box(0, box.height, 0, box.width)
