@@ -87,7 +87,7 @@ def with_the_pool(order: RenderOrder, watch: Stopwatch) -> None:
 
 def in_one_process(order: RenderOrder, watch: Stopwatch) -> None:
     """The same film without pool, ring, reorder or task source."""
-    cast = find_cast(order.channel, order.fmt.video)
+    cast = find_cast(order, SETTINGS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = SoundFiles(folder / "s16", folder / "f32")
@@ -112,7 +112,7 @@ def in_one_process(order: RenderOrder, watch: Stopwatch) -> None:
 def pictures(
     order: RenderOrder, cast: Cast, sound: NDArray[np.float32], spoken: int, total: int
 ) -> Iterator[Picture]:
-    engine = make_engine(order.engine)
+    engine = make_engine(cast.avatar.engine)
     engine.load("cpu")
     engine.prepare(cast.avatar)
     video, before, fade = order.fmt.video, order.before_ticks, order.fade_ticks

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 
-from broadcaster.checks.finding import Finding
+from broadcaster.checks.finding import Finding, Level
 from broadcaster.settings.model import SettingsModel
+
+NEURAL: Mapping[str, Sequence[str]] = {"wav2lip": ("wav2lip96", "wav2lip256")}
+"""Engines that need torch and a file of weights -> the variants that will do."""
 
 
 def check_avatars(settings: SettingsModel) -> Iterator[Finding]:
@@ -32,7 +37,32 @@ def check_avatars(settings: SettingsModel) -> Iterator[Finding]:
         elif not entry.is_bundled:
             notes = "".join(f"; {each}" for each in entry.warnings)
             size = f"{entry.kind} {entry.width}x{entry.height}"
-            yield Finding("ok", what, f"{size}, {entry.engine}{notes}")
+            fault, remedy = _engine_fault(entry.engine, settings)
+            level: Level = "warn" if fault else "ok"
+            yield Finding(level, what, f"{size}, {entry.engine}{fault}{notes}", remedy)
+
+
+def _engine_fault(engine: str, settings: SettingsModel) -> tuple[str, str]:
+    """Why an engine will not draw here, and what helps; empty where it will."""
+    from gpu_pool.engines.checkpoint import (  # noqa: PLC0415 (slow)
+        CheckpointRefused,
+        identify,
+        open_checkpoint,
+    )
+
+    if engine not in NEURAL:
+        return "", ""
+    if find_spec("torch") is None:
+        return "; torch is not installed, so nothing will be drawn", "requirements/setup.sh gpu"
+    weights = settings.pool.engines.get(engine, {}).get("weights")
+    if not weights:
+        said = f"Name the file of its weights in pool.engines.{engine}.weights."
+        return "; it has no weights, so nothing will be drawn", said
+    try:
+        identify(open_checkpoint(Path(str(weights))), NEURAL[engine])
+    except CheckpointRefused as error:
+        return f"; nothing will be drawn: {error}", f"Correct pool.engines.{engine}.weights."
+    return "", ""
 
 
 def _check_face_models(settings: SettingsModel) -> Finding:

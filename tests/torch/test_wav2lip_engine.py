@@ -183,6 +183,13 @@ def test_without_room_to_keep_anything_pictures_are_the_same(
     assert off.max() <= 1
 
 
+def test_half_precision_is_the_same_in_any_batches(home: Path, speech: NDArray[np.float32]) -> None:
+    engine = made(home, precision="bfloat16", batch_pictures=4)
+    whole = render(engine, speech, [PICTURES])
+    for sizes in ([1] * PICTURES, [3, 4, 2, 5], [7, 7]):
+        np.testing.assert_array_equal(render(engine, speech, sizes), whole)
+
+
 def test_half_precision_is_seen_by_a_machine_only(
     home: Path, speech: NDArray[np.float32], offline: NDArray[np.uint8]
 ) -> None:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpu_pool.engines.checkpoint import CheckpointRefused, layout, open_checkpoint
-from gpu_pool.engines.wav2lip.network import Wav2Lip
+from gpu_pool.engines.wav2lip.network import (
+    Layer,
+    PackedLayer,
+    Plan,
+    Wav2Lip,
+    can_pack,
+    portions,
+)
 from tests.doubles.plain_wav2lip import PlainWav2Lip, plain_network, weights
 from tests.doubles.weight_files import zero_weights
 from tests.oracles import recipe
@@ -131,3 +138,31 @@ def test_weights_of_another_network_are_refused_by_name(
     file = zero_weights(tmp_path / "wav2lip.pth", layout(name))
     with pytest.raises(CheckpointRefused, match=f"this is {said}.*, not Wav2Lip, 96 pixels, Wav2"):
         Wav2Lip(open_checkpoint(file))
+
+
+def test_weights_that_were_laid_out_for_one_batch_serve_any_other() -> None:
+    plans = (
+        (Plan(stride=2), (16, 8, 3, 3)),
+        (Plan(residual=True), (8, 8, 3, 3)),
+        (Plan(padding=0), (4, 8, 1, 1)),
+        (Plan(stride=2, up=True), (8, 6, 3, 3)),
+        (Plan(padding=0, up=True), (8, 6, 3, 3)),
+    )
+    assert can_pack(torch.device("cpu"))
+    for plan, shape in plans:
+        weight = torch.from_numpy(recipe.uniform(f"packed {shape}", shape, -1, 1))
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        layer = Layer(weight, torch.ones(shape[1] if plan.up else shape[0]), plan)
+        packed = PackedLayer(layer)
+        for count, side in ((8, 12), (3, 12), (1, 7), (8, 12)):
+            x = torch.from_numpy(recipe.uniform(f"x {count} {side}", (count, 8, side, side), -1, 1))
+            torch.testing.assert_close(packed(x), layer(x), rtol=1e-5, atol=1e-5)
+
+
+def test_half_precision_goes_in_portions_of_one_size_and_nothing_is_lost() -> None:
+    for count in range(1, 20):
+        found = list(portions(count, 4, torch.bfloat16))
+        assert {len(entries) for entries, _ in found} == {4}
+        real = [entry for entries, many in found for entry in entries[:many]]
+        assert real == list(range(count))
+        assert list(portions(count, 4, torch.float32)) == [(list(range(count)), count)]

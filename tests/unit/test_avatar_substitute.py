@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from broadcaster.avatars.making import Order, make_avatar, making_settings
 from broadcaster.avatars.shelf import Shelf
 from broadcaster.avatars.substitute import with_avatars_that_exist
 from broadcaster.avatars.usage import Usage, named_by, shown_by
 from broadcaster.checks.avatars import check_avatars
+from broadcaster.checks.finding import Finding
 from broadcaster.settings.model import SettingsModel
 from broadcaster.store import ChannelAvatar, WishState
+from gpu_pool.engines.checkpoint import layout
+from tests.doubles.avatar_files import HANDLES, portrait
+from tests.doubles.weight_files import zero_weights
 
 
 def settings(state_dir: Path, *avatars: str) -> SettingsModel:
@@ -57,6 +62,29 @@ def test_check_names_what_is_missing_and_what_is_broken(tmp_path: Path) -> None:
     assert found["avatar bob"].level == "warn"
     assert "avatar.json" in found["avatar bob"].detail
     assert found["face models"].remedy == "make avatars"
+
+
+def test_check_tells_what_a_neural_engine_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "h.jpg").write_bytes(portrait())
+    order = Order("bob", tmp_path / "h.jpg", "wav2lip", "h.jpg", HANDLES)
+    asked = settings(tmp_path, "bob")
+    make_avatar(Shelf(tmp_path / "avatars"), order, making_settings(asked))
+
+    def found(**options: str) -> Finding:
+        pool = asked.pool.model_copy(update={"engines": {"wav2lip": options}})
+        told = check_avatars(asked.model_copy(update={"pool": pool}))
+        return next(each for each in told if each.what == "avatar bob")
+
+    monkeypatch.setattr("broadcaster.checks.avatars.find_spec", lambda _name: None)
+    assert found().remedy == "requirements/setup.sh gpu"
+    monkeypatch.setattr("broadcaster.checks.avatars.find_spec", lambda name: name)
+    assert "no weights" in found().detail
+    other = zero_weights(tmp_path / "x.pth", layout("s3fd"), "F16")
+    assert "this is S3FD face detector" in found(weights=str(other)).detail
+    right = zero_weights(tmp_path / "w.pth", layout("wav2lip96"), "F16")
+    assert (found(weights=str(right)).level, found(weights=str(right)).remedy) == ("ok", "")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from broadcaster.studio.casting import Casting, first_cast
 from broadcaster.studio.playout_link import parse_event
 from broadcaster.studio.wardrobe import Wardrobe
 from broadcaster.wire import Message
+from gpu_pool.contracts import EngineSpec
 
 ANNA, LEON = find("anna", Path()), find("leon", Path())
 
@@ -197,3 +199,15 @@ def test_an_avatar_arrives_as_it_was_sent() -> None:
         find("nobody", Path())
     with pytest.raises(LookupError):
         from_message({"name": "leon"})
+
+
+def test_an_avatar_goes_to_the_workers_with_the_options_of_its_engine(tmp_path: Path) -> None:
+    cast = {"main": replace(ANNA, engine="wav2lip")}
+    channels = backdrops(SettingsModel(station=Station(state_dir=tmp_path)), cast)
+    options = {"wav2lip": {"weights": "/w.pth", "threads": 2}, "photo": {"strange": True}}
+    (first,) = Wardrobe(channels, set, None, options).first()
+    assert (first.engine.name, first.engine.options) == ("wav2lip", options["wav2lip"])
+    (drawn,) = Wardrobe(channels, set, EngineSpec("simulated"), options).first()
+    assert drawn.engine == EngineSpec("simulated"), "a drill's engine goes as it is"
+    (plain,) = Wardrobe(channels, set, None, {}).first()
+    assert plain.engine.options == {}

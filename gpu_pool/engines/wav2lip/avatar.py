@@ -22,7 +22,7 @@ from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized
 from gpu_pool.engines.photo.paste import Patch, bgr_of
 from gpu_pool.engines.wav2lip.boxes import boxes_in
 from gpu_pool.engines.wav2lip.face import cut, network_faces
-from gpu_pool.engines.wav2lip.network import Wav2Lip
+from gpu_pool.engines.wav2lip.network import Wav2Lip, portions
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class LoopedFace:
         folder: of a photo avatar, a picture or a clip.
         picture: the channel's format.
         network: whose encoder looks at the faces.
+        batch: how many faces it looks at together.
         keep_bytes: so much may be kept of pictures and of what the network sees in them.
 
     Raises:
@@ -49,10 +50,16 @@ class LoopedFace:
     """
 
     def __init__(
-        self, folder: Path, picture: PictureFormat, network: Wav2Lip, keep_bytes: int
+        self,
+        folder: Path,
+        picture: PictureFormat,
+        network: Wav2Lip,
+        *,
+        batch: int,
+        keep_bytes: int,
     ) -> None:
         self._loop = LoopedPictures(folder, picture)
-        self._network = network
+        self._network, self._batch = network, batch
         self._boxes = boxes_in(self._loop)
         self._kept: Kept[Shown] = Kept(self._look_at, keep_bytes)
 
@@ -66,10 +73,12 @@ class LoopedFace:
         faces = np.stack(
             [self._face(picture, box) for picture, box in zip(pictures, boxes, strict=True)]
         )
-        seen = self._network.see(self.tensor(network_faces(faces)))
+        seen: list[list[Tensor]] = []
+        for entries, real in portions(len(places), self._batch, self._network.dtype):
+            scales = self._network.see(self.tensor(network_faces(faces[entries])))
+            seen += [[scale[n : n + 1].clone() for scale in scales] for n in range(real)]
         made = []
-        for index, (picture, box) in enumerate(zip(pictures, boxes, strict=True)):
-            own = [scale[index : index + 1] for scale in seen]
+        for picture, box, own in zip(pictures, boxes, seen, strict=True):
             size = picture.nbytes + sum(each.nbytes for each in own)
             made.append(Sized(Shown(picture, Patch.of(box), own), size))
         return made

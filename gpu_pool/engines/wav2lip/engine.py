@@ -43,7 +43,7 @@ from gpu_pool.engines.spoken import shares
 from gpu_pool.engines.wav2lip import mel
 from gpu_pool.engines.wav2lip.avatar import LoopedFace, Shown
 from gpu_pool.engines.wav2lip.face import to_bytes
-from gpu_pool.engines.wav2lip.network import Wav2Lip
+from gpu_pool.engines.wav2lip.network import Wav2Lip, portions
 from gpu_pool.windows import sound_span
 
 Windows = NDArray[np.float32]
@@ -105,9 +105,13 @@ class Wav2LipEngine:
         Raises:
             AvatarRefused: it is none, or its face is too small.
         """
-        keep_bytes = self._options.keep_mb << 20
+        options = self._options
         self._avatars[avatar.name] = LoopedFace(
-            Path(avatar.source), avatar.picture, self.network, keep_bytes
+            Path(avatar.source),
+            avatar.picture,
+            self.network,
+            batch=options.batch_pictures,
+            keep_bytes=options.keep_mb << 20,
         )
 
     def forget(self, name: str) -> None:
@@ -147,14 +151,19 @@ class Wav2LipEngine:
     def _draw(
         self, windows: Windows, shown: Sequence[Shown], which: Sequence[int]
     ) -> Sequence[NDArray[np.uint8]]:
+        network, faces = self.network, list[NDArray[np.uint8]]()
         if not which:
-            return ()
-        network = self.network
-        heard = network.hear(self._sound(windows[list(which)]))
-        scales = zip(*(shown[index].seen for index in which), strict=True)
-        seen = [torch.cat(scale).contiguous(memory_format=torch.channels_last) for scale in scales]
-        drawn = network.draw(heard, seen).float().cpu().numpy()
-        return list(to_bytes(np.asarray(drawn, np.float32)))
+            return faces
+        for entries, real in portions(len(which), self._options.batch_pictures, network.dtype):
+            chosen = [which[entry] for entry in entries]
+            heard = network.hear(self._sound(windows[chosen]))
+            scales = zip(*(shown[index].seen for index in chosen), strict=True)
+            seen = [
+                torch.cat(each).contiguous(memory_format=torch.channels_last) for each in scales
+            ]
+            drawn = network.draw(heard, seen)[:real].float().cpu().numpy()
+            faces.extend(to_bytes(np.asarray(drawn, np.float32)))
+        return faces
 
     def _sound(self, windows: Windows) -> Tensor:
         made = torch.from_numpy(np.ascontiguousarray(windows[:, None]))
