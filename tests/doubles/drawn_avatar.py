@@ -9,8 +9,8 @@ import numpy as np
 
 import idle_media
 from gpu_pool.engines.face import Handles
-from gpu_pool.engines.photo.clip import ClipWriter
 from gpu_pool.engines.photo.create import create_avatar
+from gpu_pool.engines.photo.stored_clip import ClipWriter
 from gpu_pool.engines.presenter import Presenter
 
 WIDTH, HEIGHT, FPS = 640, 360, 25
