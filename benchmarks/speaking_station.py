@@ -82,7 +82,7 @@ class SpeakingStation(Station):
 
     def workers_readied(self) -> int:
         """How often a worker of the station has been loaded, by its log."""
-        return (self.folder / "log").read_bytes().count(b" is ready, warm after ")
+        return (self.folder / "log").read_bytes().count(b" is ready\n")
 
     def things(self, prefix: str) -> list[dict[str, Any]]:
         things = json.loads(self.get("/status")[1])["things"]
