@@ -9,8 +9,15 @@ from pathlib import Path
 from broadcaster.checks.finding import Finding, Level
 from broadcaster.settings.model import SettingsModel
 
-NEURAL: Mapping[str, Sequence[str]] = {"wav2lip": ("wav2lip96", "wav2lip256")}
-"""Engines that need torch and a file of weights -> the variants that will do."""
+_VAE = ("sd_vae_file", "sd_vae_diffusers")
+_WHISPER = ("whisper_tiny_openai", "whisper_tiny_hf")
+
+NEURAL: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "wav2lip": {"weights": ("wav2lip96", "wav2lip256")},
+    "musetalk": {"unet": ("musetalk_unet",), "vae": _VAE, "whisper": _WHISPER},
+    "latentsync": {"unet": ("latentsync10_unet",), "vae": _VAE, "whisper": _WHISPER},
+}
+"""Engines that need torch and files of weights -> option -> the variants that will do."""
 
 
 def check_avatars(settings: SettingsModel) -> Iterator[Finding]:
@@ -37,12 +44,12 @@ def check_avatars(settings: SettingsModel) -> Iterator[Finding]:
         elif not entry.is_bundled:
             notes = "".join(f"; {each}" for each in entry.warnings)
             size = f"{entry.kind} {entry.width}x{entry.height}"
-            fault, remedy = _engine_fault(entry.engine, settings)
+            fault, remedy = engine_fault(entry.engine, settings)
             level: Level = "warn" if fault else "ok"
             yield Finding(level, what, f"{size}, {entry.engine}{fault}{notes}", remedy)
 
 
-def _engine_fault(engine: str, settings: SettingsModel) -> tuple[str, str]:
+def engine_fault(engine: str, settings: SettingsModel) -> tuple[str, str]:
     """Why an engine will not draw here, and what helps; empty where it will."""
     from gpu_pool.engines.checkpoint import (  # noqa: PLC0415 (slow)
         CheckpointRefused,
@@ -54,14 +61,16 @@ def _engine_fault(engine: str, settings: SettingsModel) -> tuple[str, str]:
         return "", ""
     if find_spec("torch") is None:
         return "; torch is not installed, so nothing will be drawn", "requirements/setup.sh gpu"
-    weights = settings.pool.engines.get(engine, {}).get("weights")
-    if not weights:
-        said = f"Name the file of its weights in pool.engines.{engine}.weights."
-        return "; it has no weights, so nothing will be drawn", said
-    try:
-        identify(open_checkpoint(Path(str(weights))), NEURAL[engine])
-    except CheckpointRefused as error:
-        return f"; nothing will be drawn: {error}", f"Correct pool.engines.{engine}.weights."
+    options = settings.pool.engines.get(engine, {})
+    for option, variants in NEURAL[engine].items():
+        where = f"pool.engines.{engine}.{option}"
+        if not options.get(option):
+            missing = f"; it has no {option}, so nothing will be drawn"
+            return missing, f"Name the file of its {option} in {where}."
+        try:
+            identify(open_checkpoint(Path(str(options[option]))), variants)
+        except CheckpointRefused as error:
+            return f"; nothing will be drawn: {error}", f"Correct {where}."
     return "", ""
 
 

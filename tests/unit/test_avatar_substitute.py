@@ -10,7 +10,7 @@ from broadcaster.avatars.making import Order, make_avatar, making_settings
 from broadcaster.avatars.shelf import Shelf
 from broadcaster.avatars.substitute import with_avatars_that_exist
 from broadcaster.avatars.usage import Usage, named_by, shown_by
-from broadcaster.checks.avatars import check_avatars
+from broadcaster.checks.avatars import check_avatars, engine_fault
 from broadcaster.checks.finding import Finding
 from broadcaster.settings.model import SettingsModel
 from broadcaster.store import ChannelAvatar, WishState
@@ -83,6 +83,12 @@ def test_check_tells_what_a_neural_engine_lacks(
     assert "no weights" in found().detail
     other = zero_weights(tmp_path / "x.pth", layout("s3fd"), "F16")
     assert "this is S3FD face detector" in found(weights=str(other)).detail
+    with_several = settings(tmp_path, "bob").pool.model_copy(
+        update={"engines": {"musetalk": {"unet": str(other)}}}
+    )
+    several = asked.model_copy(update={"pool": with_several})
+    assert "this is S3FD face detector, not MuseTalk UNet" in engine_fault("musetalk", several)[0]
+    assert "pool.engines.latentsync.unet" in engine_fault("latentsync", several)[1]
     right = zero_weights(tmp_path / "w.pth", layout("wav2lip96"), "F16")
     assert (found(weights=str(right)).level, found(weights=str(right)).remedy) == ("ok", "")
 
