@@ -125,6 +125,13 @@ def test_two_faces_beside_a_mask_are_two() -> None:
         the_face(face_models(), with_a_mask_beside(np.asarray(both, np.uint8)))
 
 
+def test_two_faces_far_apart_in_a_wide_picture_are_two() -> None:
+    """As a whole the picture is too small for the network to see both."""
+    both = np.hstack([photograph("leon"), photograph()])
+    with pytest.raises(AvatarRefused, match="2 faces"):
+        the_face(face_models(), np.asarray(both, np.uint8))
+
+
 def test_a_small_mouth_is_named_with_its_size() -> None:
     with pytest.raises(AvatarRefused, match=r"its mouth is 16 pixels wide, 24 are needed"):
         the_face(face_models(), shrunk(photograph(), 0.4))

@@ -1,7 +1,7 @@
 """Boxes of the faces in a picture: by the BlazeFace network, or by OpenCV's frontal cascade.
 
-At import of an avatar only. The network sees 128 x 128 pixels, so where it finds nothing in the
-whole picture, squares of it are looked at.
+At import of an avatar only. The network sees 128 x 128 pixels, and in a wide picture of two people
+only one of them: so squares of it are looked at as well, small ones where nothing was found.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ Bgr = NDArray[np.uint8]
 _SIDE = 128
 _SURE = 0.6
 """Score from which on something is a face."""
+
+_ALWAYS = 0.5
+"""Squares of this part of the shorter side are looked at whatever was found: somebody beside."""
+
+_CERTAIN = 0.9
+"""Score from which on something beside a face is another one: people have .96, a mask .82."""
 
 _SAME = 0.3
 """Share of overlap from which on two boxes are of one face."""
@@ -50,10 +56,12 @@ def find_faces(net: cv2.dnn.Net, bgr: Bgr, thorough: bool = True) -> list[FaceBo
     height, width = bgr.shape[:2]
     found = _in_square(net, bgr, 0, 0, max(height, width))
     for part in (1.0, 0.5, 0.25):
-        if found or not thorough:
+        if not thorough or (found and part < _ALWAYS):
             break
+        more: list[FaceBox] = []
         for left, top, side in _squares(width, height, part):
-            found += _in_square(net, bgr, left, top, side)
+            more += _in_square(net, bgr, left, top, side)
+        found += [each for each in more if each.score >= _CERTAIN] if found else more
     return _distinct(found)
 
 
