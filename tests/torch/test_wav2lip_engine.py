@@ -24,19 +24,18 @@ from gpu_pool.contracts import (
 )
 from gpu_pool.engines.checkpoint import CheckpointRefused, layout
 from gpu_pool.engines.options import OptionsRefused
-from gpu_pool.engines.photo.body import load
 from gpu_pool.engines.registry import make_engine
 from gpu_pool.engines.wav2lip.engine import Wav2LipEngine
 from gpu_pool.engines.wav2lip.mel import column_of, whole_mel
 from gpu_pool.windows import cut_sound, sound_span
 from tests.doubles.drawn_avatar import clip_avatar, still_avatar
+from tests.doubles.engine_run import FPS, rendered
+from tests.doubles.engine_run import idle as shown_idle
 from tests.doubles.plain_wav2lip import weights
 from tests.doubles.weight_files import zero_weights
 
-FPS = 25
 FORMAT = PictureFormat(480, 270, FPS)
 PICTURES = 14
-FIRST_TICK = 40
 
 
 @pytest.fixture(scope="session")
@@ -81,21 +80,7 @@ def render(
     avatar: str = "clip",
     spoken: int = PICTURES,
 ) -> NDArray[np.uint8]:
-    out = np.zeros((PICTURES, *FORMAT.shape), np.uint8)
-    first = 0
-    for size in sizes:
-        count = min(size, PICTURES - first)
-        if not count:
-            break
-        window = cut_sound(sound, 0, sound_span(engine.needs, FPS, first, count))
-        key = BatchKey("main", "a", 0, first)
-        cues = {"spoken": spoken}
-        batch = Batch(key, count, avatar, FIRST_TICK + first, window, cues=cues)
-        heard = engine.features(window, first, count, FPS)
-        engine.render(batch, heard, list(out[first : first + count]), lambda: False)
-        first += count
-    assert first == PICTURES
-    return out
+    return rendered(engine, FORMAT, sound, sizes, PICTURES, avatar, {"spoken": spoken})
 
 
 @pytest.fixture(scope="session")
@@ -104,8 +89,7 @@ def offline(engine: Wav2LipEngine, speech: NDArray[np.float32]) -> NDArray[np.ui
 
 
 def idle(home: Path, avatar: str) -> NDArray[np.uint8]:
-    body = load(home / avatar, FORMAT)
-    return np.stack([body.picture(FIRST_TICK + n, FPS) for n in range(PICTURES)])
+    return shown_idle(home / avatar, FORMAT, PICTURES)
 
 
 SPLITS = st.lists(st.integers(1, PICTURES), min_size=PICTURES, max_size=PICTURES)

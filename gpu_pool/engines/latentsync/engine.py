@@ -42,6 +42,7 @@ from gpu_pool.contracts import (
     Sound,
 )
 from gpu_pool.engines.diffusion.ddim import MOST_STEPS
+from gpu_pool.engines.diffusion.engine import DiffusionEngine
 from gpu_pool.engines.diffusion.loading import (
     LATENTSYNC_INPUTS,
     load_unet,
@@ -105,7 +106,7 @@ def load_networks(options: Options, device: str) -> Networks:
     )
 
 
-class LatentSyncEngine:
+class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
     """Follows the protocol ``Engine``. An avatar's ``source`` is the folder of a photo avatar.
 
     Args:
@@ -116,20 +117,8 @@ class LatentSyncEngine:
     def __init__(
         self, options: Options, networks: Callable[[Options, str], Networks] = load_networks
     ) -> None:
-        self._options, self._load_networks = options, networks
+        super().__init__(options, networks)
         self.needs = EngineNeeds(LOOKBACK_S + _CHUNK_S, LOOKAHEAD_S + _CHUNK_S, FRAMES)
-        self._networks: Networks | None = None
-        self._avatars: dict[str, AlignedFace] = {}
-
-    def load(self, device: str) -> None:
-        """Load the weights.
-
-        Raises:
-            CheckpointRefused: a file is not what it should be.
-        """
-        cv2.setNumThreads(1)
-        torch.set_num_threads(self._options.threads)
-        self._networks = self._load_networks(self._options, device)
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -141,14 +130,8 @@ class LatentSyncEngine:
             Path(avatar.source), avatar.picture, self._loaded().vae, self._options.keep_mb << 20
         )
 
-    def forget(self, avatar: str) -> None:
-        """Let go of a prepared avatar."""
-        self._avatars.pop(avatar, None)
-
     def features(self, sound: Sound, first: int, count: int, fps: int) -> Tensor:
         """What every picture of the batch's chunks hears, (n * 16, 50, 384)."""
-        if not np.isfinite(sound).all():
-            raise BatchRefused("the sound holds what is no number")
         origin, _ = sound_span(self.needs, fps, first, count)
         chunks = chunks_of(first, count)
         with torch.inference_mode():
@@ -219,10 +202,6 @@ class LatentSyncEngine:
         with torch.inference_mode():
             drawn = vae.pictures(latents.to(vae.quant_conv.weight.dtype)).float()
             return unsqueezed(combined(drawn, torch.stack([each.seen for each in shown])))
-
-    def _loaded(self) -> Networks:
-        assert self._networks is not None, "load comes first"
-        return self._networks
 
 
 def chunks_of(first: int, count: int) -> range:

@@ -24,7 +24,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -33,12 +32,12 @@ from torch import Tensor
 from gpu_pool.contracts import (
     AvatarRef,
     Batch,
-    BatchRefused,
     EngineNeeds,
     Json,
     Picture,
     Sound,
 )
+from gpu_pool.engines.diffusion.engine import DiffusionEngine
 from gpu_pool.engines.diffusion.loading import (
     MUSETALK_INPUTS,
     load_parser,
@@ -99,7 +98,7 @@ def load_networks(options: Options, device: str) -> Networks:
     )
 
 
-class MuseTalkEngine:
+class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
     """Follows the protocol ``Engine``. An avatar's ``source`` is the folder of a photo avatar.
 
     Args:
@@ -110,20 +109,8 @@ class MuseTalkEngine:
     def __init__(
         self, options: Options, networks: Callable[[Options, str], Networks] = load_networks
     ) -> None:
-        self._options, self._load_networks = options, networks
+        super().__init__(options, networks)
         self.needs = EngineNeeds(LOOKBACK_S, LOOKAHEAD_S, options.batch_pictures)
-        self._networks: Networks | None = None
-        self._avatars: dict[str, MuseFace] = {}
-
-    def load(self, device: str) -> None:
-        """Load the weights.
-
-        Raises:
-            CheckpointRefused: a file is not what it should be.
-        """
-        cv2.setNumThreads(1)
-        torch.set_num_threads(self._options.threads)
-        self._networks = self._load_networks(self._options, device)
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -141,14 +128,8 @@ class MuseTalkEngine:
             self._options.keep_mb << 20,
         )
 
-    def forget(self, avatar: str) -> None:
-        """Let go of a prepared avatar."""
-        self._avatars.pop(avatar, None)
-
     def features(self, sound: Sound, first: int, count: int, fps: int) -> Tensor:
         """What every picture hears, (count, 50, 384), with the places of its tokens added."""
-        if not np.isfinite(sound).all():
-            raise BatchRefused("the sound holds what is no number")
         networks = self._loaded()
         origin, _ = sound_span(self.needs, fps, first, count)
         with torch.inference_mode():
@@ -188,10 +169,6 @@ class MuseTalkEngine:
             step = torch.zeros(1, device=latents.device)
             painted = networks.unet(latents, step, features[list(which)])
             return list(to_bgr(networks.vae.pictures(painted)))
-
-    def _loaded(self) -> Networks:
-        assert self._networks is not None, "load comes first"
-        return self._networks
 
 
 def to_bgr(pictures: Tensor) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from gpu_pool.contracts import SOUND_RATE_HZ, Sound
+from gpu_pool.contracts import SOUND_RATE_HZ, BatchRefused, Sound
 from gpu_pool.engines.whisper.encoder import WhisperEncoder
 from gpu_pool.engines.whisper.mel import SEGMENT_COLUMNS, log_mel
 from gpu_pool.engines.whisper.windows import (
@@ -64,7 +64,12 @@ class Hearing:
             first: index of a picture within the task.
             count: of pictures.
             fps: of pictures.
+
+        Raises:
+            BatchRefused: the sound holds what is no number.
         """
+        if not np.isfinite(sound).all():
+            raise BatchRefused("the sound holds what is no number")
         centres = [index * POSITIONS_PER_S // fps for index in range(first, first + count)]
         rows = np.asarray(centres)[:, None] - BEFORE + np.arange(AROUND)
         low = max(0, int(rows.min())) // BLOCK

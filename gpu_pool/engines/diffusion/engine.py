@@ -1,0 +1,58 @@
+"""What the engines of MuseTalk and LatentSync have in common: networks and avatars, and their life.
+
+Inside a worker; knows nothing of either network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+import cv2
+import torch
+
+
+class Threaded(Protocol):
+    """Options with the threads of a CPU worker."""
+
+    @property
+    def threads(self) -> int:
+        """One or more."""
+        ...
+
+
+O = TypeVar("O", bound=Threaded)  # noqa: E741 (options)
+N = TypeVar("N")
+A = TypeVar("A")
+
+
+class DiffusionEngine(Generic[O, N, A]):
+    """Loading and forgetting.
+
+    Args:
+        options: checked.
+        networks: how they are come by, for a device.
+    """
+
+    def __init__(self, options: O, networks: Callable[[O, str], N]) -> None:
+        self._options, self._load_networks = options, networks
+        self._networks: N | None = None
+        self._avatars: dict[str, A] = {}
+
+    def load(self, device: str) -> None:
+        """Load the weights.
+
+        Raises:
+            CheckpointRefused: a file is not what it should be.
+        """
+        cv2.setNumThreads(1)
+        torch.set_num_threads(self._options.threads)
+        self._networks = self._load_networks(self._options, device)
+
+    def forget(self, avatar: str) -> None:
+        """Let go of a prepared avatar."""
+        self._avatars.pop(avatar, None)
+
+    def _loaded(self) -> N:
+        assert self._networks is not None, "load comes first"
+        return self._networks
