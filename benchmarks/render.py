@@ -34,10 +34,10 @@ from broadcaster.render.cast import Cast, find_cast
 from broadcaster.render.film import render
 from broadcaster.render.order import Asked, RenderOrder, read_order
 from broadcaster.settings.model import SettingsModel
+from broadcaster.speech.decoder import decode_settings
 from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.speech.speaking import Speaker
 from broadcaster.studio.preparation import Preparation, prepare
-from broadcaster.studio.studio import decode_settings
 from gpu_pool.contracts import Batch, BatchKey
 from gpu_pool.engines.registry import make_engine
 from gpu_pool.windows import batch_spans, cut_sound, sound_span

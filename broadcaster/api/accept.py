@@ -17,15 +17,20 @@ from broadcaster.api.upload import Received, SpoolingRequest, receive
 from broadcaster.api.wishes import Wishes, read_wishes
 from broadcaster.callbacks.target import screen
 from broadcaster.clock import wall_time_s
-from broadcaster.errors import CallbackRefused, ConfigError
-from broadcaster.speech.decode import probe_upload
+from broadcaster.errors import CallbackRefused, ConfigError, StoreFull
+from broadcaster.speech.probe import Heard, hear_upload
+from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.speech.speaking import AUTO, check_voice, expected_s, fitting_voice
 from broadcaster.speech.text import read_text
 from broadcaster.store import Incoming, Task, TaskState
 from broadcaster.store.line import ahead_of
+from broadcaster.store.spool import no_space
 
 PREPARING_S = 0.5
 """What decoding and the first pictures of a task usually take; part of every estimate."""
+
+BUFFERING_S = 0.3
+"""The same where the sound is decoded."""
 
 _HASHED_AT_ONCE = 1 << 20
 
@@ -65,7 +70,7 @@ def accept(view: StationView, request: SpoolingRequest, header_key: str) -> Acce
     earlier = view.store.accepted_before(key, fingerprint)
     if earlier is not None:
         return Accepted(earlier, again=True)
-    length_s = _judge(view, wishes, received)
+    heard = _judge(view, wishes, received, view.channels[channel].audio.sample_rate)
     incoming = received.sound or _text_file(wishes, request)
     task = Task(
         id=incoming.task_id,
@@ -77,7 +82,9 @@ def accept(view: StationView, request: SpoolingRequest, header_key: str) -> Acce
         voice=voice,
         options=wishes.options_json,
         interrupts=wishes.interrupts,
-        expected_s=round(length_s, 3),
+        expected_s=round(heard.length_s, 3),
+        samples=heard.decoded.samples if heard.decoded else 0,
+        gain_db=heard.decoded.gain_db if heard.decoded else None,
         idempotency_key=key,
         fingerprint=fingerprint,
         callback_url=wishes.callback_url,
@@ -106,7 +113,7 @@ def standing(task: Task, active: list[Task]) -> Standing:
     if task.state is TaskState.ON_AIR:
         return Standing(0, 0.0)
     ahead = ahead_of(task, active, wall_time_s())
-    least_s = PREPARING_S if not task.samples else 0.0
+    least_s = BUFFERING_S if task.samples else PREPARING_S
     return Standing(ahead.tasks, round(max(ahead.sound_s, least_s), 1))
 
 
@@ -146,13 +153,20 @@ def _check_callback(view: StationView, wishes: Wishes) -> None:
             raise Refusal(422, f"The {error}.") from error
 
 
-def _judge(view: StationView, wishes: Wishes, received: Received) -> float:
-    """The expected length of the speech in seconds; it can be spoken or decoded."""
+def _judge(view: StationView, wishes: Wishes, received: Received, sample_rate: int) -> Heard:
+    """How long the speech is expected to be; it can be spoken or decoded."""
     if wishes.text is not None:
         read_text(wishes.text, "en")
-        return expected_s(wishes.text)
-    assert received.sound is not None
-    return probe_upload(received.sound.path, view.decoding)
+        return Heard(expected_s(wishes.text))
+    arrived = received.sound
+    assert arrived is not None
+    files = SoundFiles(arrived.sound, arrived.sound_16k)
+    try:
+        return hear_upload(arrived.path, files, sample_rate, view.decoding)
+    except OSError as error:
+        if no_space(error):
+            raise StoreFull("no space left for the decoded sound") from error
+        raise
 
 
 def _text_file(wishes: Wishes, request: SpoolingRequest) -> Incoming:

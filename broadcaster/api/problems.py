@@ -22,7 +22,8 @@ from broadcaster.errors import (
     TaskNotFound,
     TaskRejected,
 )
-from broadcaster.speech.decode import DecoderMissingError, MediaTooLongError
+from broadcaster.speech.decode import MediaTooLongError
+from broadcaster.speech.decoder import DecoderMissingError
 
 log = logging.getLogger(__name__)
 

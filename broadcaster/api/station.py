@@ -26,7 +26,7 @@ from broadcaster.metrics import OLDEST_QUEUED, QUEUE_LIMIT, TASKS_QUEUED
 from broadcaster.paths import StatePaths
 from broadcaster.relay.stat import RelayStat, fetch_stat
 from broadcaster.settings.model import Channel, SettingsModel
-from broadcaster.speech.decode import DecodeSettings
+from broadcaster.speech.decoder import decode_settings
 from broadcaster.store import ChannelAvatars, Spool, TaskStore
 from broadcaster.wire import Message, ask
 
@@ -76,12 +76,7 @@ class StationView:
         self.store = TaskStore(paths.database, Spool(paths.spool), settings.api.queue_limit)
         self.avatars = ChannelAvatars(paths.database)
         self.channels: Mapping[str, Channel] = {c.name: c for c in settings.channels}
-        self.decoding = DecodeSettings(
-            ffmpeg=settings.push.ffmpeg,
-            memory_mb=settings.speech.decode_memory_mb,
-            timeout_s=settings.speech.decode_timeout_s,
-            max_sound_s=settings.api.max_sound_s,
-        )
+        self.decoding = decode_settings(settings)
         self.callbacks_allowed = Allowed(settings.callbacks.allow)
         self.uploads = threading.BoundedSemaphore(max(1, settings.api.threads // 2))
         self.offers = threading.BoundedSemaphore(max(1, settings.api.threads // 4))

@@ -24,10 +24,11 @@ from broadcaster.render.place import draft_of, scratch_folder
 from broadcaster.render.programme import Programme
 from broadcaster.render.supply import PictureSupply
 from broadcaster.settings.model import SettingsModel
+from broadcaster.speech.decoder import decode_settings
 from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.speech.speaking import Speaker
 from broadcaster.studio.performance import Part
-from broadcaster.studio.preparation import Preparation, decode_settings, prepare
+from broadcaster.studio.preparation import Preparation, prepare
 from gpu_pool.pool import Pool
 from gpu_pool.ring import Ring
 

@@ -19,10 +19,10 @@ from broadcaster.formats import EncodeFormat
 from broadcaster.settings.load import revised
 from broadcaster.settings.model import Channel, SettingsModel
 from broadcaster.settings.platforms import load_platforms, plan_encode
-from broadcaster.speech.decode import probe_upload
+from broadcaster.speech.decoder import decode_settings
+from broadcaster.speech.probe import probe_upload
 from broadcaster.speech.speaking import check_voice, fitting_voice
 from broadcaster.speech.text import read_text
-from broadcaster.studio.preparation import decode_settings
 from gpu_pool.contracts import EngineSpec
 from gpu_pool.engines.registry import ENGINES
 

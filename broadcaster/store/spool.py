@@ -2,11 +2,11 @@
 
 ::
 
-    spool/incoming/<id>/upload     while the request is still arriving
+    spool/incoming/<id>/upload     while the request is still arriving, decoded beside it if short
     spool/<id>/upload              of an accepted task: what the client sent (a text as UTF-8)
     spool/<id>/sound.s16           decoded, with sound16k.f32 and phonemes.json beside it
 
-An upload moves from one to the other inside the transaction that stores its task. Must never use
+The folder moves from one to the other inside the transaction that stores its task. Must never use
 a name that a client chose.
 """
 
@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from broadcaster.errors import StoreFull
+
+UPLOAD, SOUND, SOUND_16K = "upload", "sound.s16", "sound16k.f32"
 
 _ID = re.compile(r"^[0-9a-f]{32}$")
 NO_SPACE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -49,7 +51,8 @@ class Incoming:
     def __init__(self, folder: Path, task_id: str) -> None:
         self.task_id = task_id
         self.folder = folder
-        self.path = folder / "upload"
+        self.path = folder / UPLOAD
+        self.sound, self.sound_16k = folder / SOUND, folder / SOUND_16K
         self.file: BinaryIO = self.path.open("w+b")
         fcntl.flock(self.file, fcntl.LOCK_EX)
 
@@ -114,15 +117,15 @@ class Spool:
 
     def upload(self, task_id: str) -> Path:
         """What the client sent."""
-        return self.folder(task_id) / "upload"
+        return self.folder(task_id) / UPLOAD
 
     def sound(self, task_id: str) -> Path:
         """The decoded sound: interleaved s16le stereo at the channel's rate."""
-        return self.folder(task_id) / "sound.s16"
+        return self.folder(task_id) / SOUND
 
     def sound_16k(self, task_id: str) -> Path:
         """The same sound for the models: mono float32 at 16 kHz."""
-        return self.folder(task_id) / "sound16k.f32"
+        return self.folder(task_id) / SOUND_16K
 
     def phonemes(self, task_id: str) -> Path:
         """When a spoken text makes which phoneme, as JSON; only where the voice tells."""
@@ -161,7 +164,7 @@ class Spool:
 
 def _is_locked(folder: Path) -> bool:
     try:
-        with (folder / "upload").open("rb") as file:
+        with (folder / UPLOAD).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -61,7 +61,7 @@ class Books:
             taken = self._store.move(task.id, {TaskState.QUEUED}, TaskState.PREPARING)
         except TaskConflict:
             return None  # cancelled this very moment; the next pass looks again
-        if not task.samples:
+        if task.updated_s == task.created_s:  # for the first time
             QUEUE_SECONDS.labels(channel).observe(max(0.0, wall_time_s() - task.created_s))
         self._phase(task.id, "preparing")
         return taken

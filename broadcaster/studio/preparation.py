@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broadcaster.errors import SourceError, StoreFull
-from broadcaster.settings.model import SettingsModel
-from broadcaster.speech.decode import DecodeSettings, decode_upload
+from broadcaster.speech.decode import decode_upload
+from broadcaster.speech.decoder import DecodeSettings
 from broadcaster.speech.lips import write_mouths
 from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.speech.speaking import Speaker
@@ -150,14 +150,3 @@ def prepare(work: Preparation, settings: DecodeSettings, speaker: Speaker) -> Pr
         with contextlib.suppress(OSError):
             spoken.unlink(missing_ok=True)
     return Prepared(channel, task_id, made.samples, made.gain_db)
-
-
-def decode_settings(settings: SettingsModel) -> DecodeSettings:
-    """The limits of the decoding child, from the station's settings."""
-    return DecodeSettings(
-        ffmpeg=settings.push.ffmpeg,
-        memory_mb=settings.speech.decode_memory_mb,
-        timeout_s=settings.speech.decode_timeout_s,
-        max_sound_s=settings.api.max_sound_s,
-        loudness_lufs=settings.speech.loudness_lufs if settings.speech.normalise else None,
-    )

@@ -21,6 +21,7 @@ from broadcaster.formats import TASK_ENDINGS
 from broadcaster.metrics import FIRST_FRAME_MS
 from broadcaster.paths import StatePaths
 from broadcaster.settings.model import SettingsModel
+from broadcaster.speech.decoder import decode_settings
 from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.store import (
     ENDED_STATES,
@@ -38,7 +39,7 @@ from broadcaster.studio.desk import Desk
 from broadcaster.studio.doorbell import Doorbell
 from broadcaster.studio.lane import Held, Step
 from broadcaster.studio.playout_link import Event, PlayoutLink
-from broadcaster.studio.preparation import Preparation, Prepared, Preparer, decode_settings
+from broadcaster.studio.preparation import Preparation, Prepared, Preparer
 from broadcaster.studio.report import Report
 from broadcaster.studio.stage import Readiness, Stage
 from broadcaster.wire import Message

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import idle_media
+from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.store import Spool, TaskState, TaskStore
 from broadcaster.store.task import ACTIVE_STATES
 from tests.doubles.api_server import Answer, ApiServer, form
@@ -189,14 +190,28 @@ def test_more_tasks_than_workers_wait_in_order_instead_of_being_refused(
     """There, as many tasks as GPUs were admitted, and their sounds were mixed up on air."""
     answers = [post_form(api, wav(1.5))[2] for _ in range(4)]
     assert [answer["position"] for answer in answers] == [0, 1, 2, 3]
-    assert [answer["eta_seconds"] for answer in answers] == [0.5, 1.5, 3.0, 4.5]
+    assert [answer["eta_seconds"] for answer in answers] == [0.3, 1.5, 3.0, 4.5]
+
+
+def test_a_short_sound_is_decoded_when_it_is_answered(api: ApiServer, store: TaskStore) -> None:
+    task_id = post_form(api, wav(1.5))[2]["task_id"]
+    shown = api.get(f"/tasks/{task_id}")[2]
+    assert (shown["state"], shown["duration_s"]) == ("queued", 1.5)
+    task = store.get(task_id)
+    assert SoundFiles(store.spool.sound(task_id), store.spool.sound_16k(task_id)).holds(
+        task.samples, task.sample_rate
+    )
+    assert task.gain_db is not None
+    long_id = post_form(api, wav(13))[2]["task_id"]
+    assert api.get(f"/tasks/{long_id}")[2]["duration_s"] is None
+    assert {file.name for file in store.spool.folder(long_id).iterdir()} == {"upload"}
 
 
 def test_the_place_in_line_is_told_as_it_changes(api: ApiServer, store: TaskStore) -> None:
     first = post_form(api, wav(2))[2]["task_id"]
     last = post_json(api, {"text": "Good evening."})[2]["task_id"]
     urgent = post_form(api, wav(3), {"priority": "9"})[2]
-    assert (urgent["position"], urgent["eta_seconds"]) == (0, 0.5)
+    assert (urgent["position"], urgent["eta_seconds"]) == (0, 0.3)
     shown = api.get(f"/tasks/{last}")[2]
     assert (shown["position"], shown["eta_seconds"]) == (2, 5.0)
     store.move(first, ACTIVE_STATES, TaskState.PREPARING)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from broadcaster.speech.decode import DecodeSettings, decode_upload
+from broadcaster.speech.decode import decode_upload
+from broadcaster.speech.decoder import DecodeSettings
 from broadcaster.speech.lips import write_mouths
 from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.speech.speaking import Speaker

@@ -18,10 +18,10 @@ from broadcaster.mixer.blend import Picture
 from broadcaster.render.film import Film, render
 from broadcaster.render.order import Asked, RenderOrder, read_order
 from broadcaster.settings.model import Channel, Playout, Pool, SettingsModel, Video
+from broadcaster.speech.decoder import decode_settings
 from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.speech.speaking import Speaker
 from broadcaster.studio.preparation import Preparation, prepare
-from broadcaster.studio.studio import decode_settings
 from gpu_pool.contracts import EngineSpec
 from gpu_pool.ring import MEMORY
 from tests.doubles.channel_air import FADE

@@ -12,15 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from broadcaster.errors import MediaError
-from broadcaster.speech.decode import (
-    DecoderMissingError,
-    DecodeSettings,
-    MediaTooLongError,
-    decode_upload,
-    probe_upload,
-)
+from broadcaster.speech.decode import MediaTooLongError, decode_upload
+from broadcaster.speech.decoder import DecoderMissingError, DecodeSettings
+from broadcaster.speech.probe import SHORT_BYTES, hear_upload, probe_upload
 from broadcaster.speech.sound_files import SoundFiles
 from tests.doubles.sound import wav
 
@@ -205,3 +202,44 @@ def test_the_decoder_dies_with_its_parent(tmp_path: Path) -> None:
     while child.exists() and "Z" not in (child / "stat").read_text().split(")")[1][:3]:
         assert time.monotonic() < deadline, "the decoder outlived its parent"
         time.sleep(0.02)
+
+
+def test_a_short_upload_is_decoded_at_the_first_look(tmp_path: Path) -> None:
+    upload, heard_in, decoded_in = (tmp_path / name for name in ("upload", "heard", "decoded"))
+    upload.write_bytes(wav(2.5, rate=44_100))
+    for folder in (heard_in, decoded_in):
+        folder.mkdir()
+    loud = replace(SETTINGS, loudness_lufs=-16.0)
+    heard = hear_upload(upload, files_in(heard_in), 48_000, loud)
+    assert heard.decoded == decode_upload(upload, files_in(decoded_in), 48_000, loud)
+    assert heard.length_s == pytest.approx(2.5, abs=0.001)
+    for name in ("sound.s16", "sound16k.f32"):
+        assert (heard_in / name).read_bytes() == (decoded_in / name).read_bytes()
+    assert {p.name for p in heard_in.iterdir()} == {"sound.s16", "sound16k.f32"}
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(20, 8_000), (200, 24_000)])
+def test_a_long_upload_is_only_looked_at(tmp_path: Path, seconds: int, rate: int) -> None:
+    upload = tmp_path / "upload"
+    upload.write_bytes(wav(seconds, rate=rate))
+    assert (upload.stat().st_size > SHORT_BYTES) == (seconds == 200)
+    patient = replace(SETTINGS, max_sound_s=300)
+    heard = hear_upload(upload, files_in(tmp_path), 48_000, patient)
+    assert heard.decoded is None
+    assert heard.length_s == pytest.approx(seconds, abs=0.01)
+    with pytest.raises(MediaTooLongError, match=r"longer than 15 s"):
+        hear_upload(upload, files_in(tmp_path), 48_000, replace(SETTINGS, max_sound_s=15))
+    with pytest.raises(MediaTooLongError, match=r"longer than 5 s"):
+        hear_upload(upload, files_in(tmp_path), 48_000, replace(SETTINGS, max_sound_s=5))
+    assert {p.name for p in tmp_path.iterdir()} == {"upload"}
+
+
+def test_no_numbers_are_found_at_the_first_look_however_long_the_sound(tmp_path: Path) -> None:
+    upload = tmp_path / "upload"
+    for seconds in (1, 30):
+        soundfile.write(
+            upload, np.full(8000 * seconds, np.nan, np.float32), 8000, "FLOAT", format="WAV"
+        )
+        with pytest.raises(MediaError, match="no valid samples"):
+            hear_upload(upload, files_in(tmp_path), 48_000, SETTINGS)
+    assert {p.name for p in tmp_path.iterdir()} == {"upload"}

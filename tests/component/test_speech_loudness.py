@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from broadcaster.errors import MediaError
 from broadcaster.speech import sound_files
-from broadcaster.speech.decode import Decoded, DecodeSettings, decode_upload
+from broadcaster.speech.decode import Decoded, decode_upload
+from broadcaster.speech.decoder import DecodeSettings
 from broadcaster.speech.sound_files import MODEL_RATE_HZ, SoundFiles, model_samples
 
 PLAIN = DecodeSettings("ffmpeg", memory_mb=1024, timeout_s=20, max_sound_s=60)
