@@ -1,4 +1,4 @@
-"""The verbs of ``broadcaster avatar``: create, list, show, preview, remove.
+"""The verbs of ``broadcaster avatar``: create, import, list, show, preview, remove.
 
 Beside the signal path. What a verb needs is imported when it runs, so that ``--help`` answers at
 once.
@@ -18,6 +18,7 @@ from broadcaster.errors import AvatarConflict, AvatarError, AvatarNotFound
 
 if TYPE_CHECKING:
     from broadcaster.avatars.catalogue import Catalogue, Entry
+    from broadcaster.avatars.shelf import Shelf
     from broadcaster.avatars.usage import Usage
     from broadcaster.paths import StatePaths
     from broadcaster.settings.model import SettingsModel
@@ -44,6 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="who draws it: photo (default), wav2lip, musetalk, latentsync",
     )
     create.add_argument("--replace", action="store_true", help="make a new version of one there is")
+    bring = verbs.add_parser("import", help="take over an avatar folder of LiveTalking or any4dh")
+    bring.add_argument("source", type=Path, metavar="DIR", help="with full_imgs and coords.pkl")
+    bring.add_argument("--name", help="what to call it (default: as the folder)")
+    bring.add_argument(
+        "--engine", default="", help="who draws it (default: wav2lip or musetalk, as the folder is)"
+    )
+    bring.add_argument(
+        "--fps", type=float, default=25.0, help="pictures a second of the folder (default: 25)"
+    )
+    bring.add_argument("--replace", action="store_true", help="make a new version of one there is")
     every = verbs.add_parser("list", help="every avatar: those of the station and those made here")
     show = verbs.add_parser("show", help="all about one avatar")
     preview = verbs.add_parser("preview", help="a contact sheet of its mouth, drawn by its engine")
@@ -54,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         verb.add_argument("name", metavar="NAME")
     for verb in (every, show):
         verb.add_argument("--json", action="store_true", help="as one line of JSON")
-    for verb in (create, every, show, preview, remove):
+    for verb in (create, bring, every, show, preview, remove):
         verb.add_argument(
             "--config",
             type=Path,
@@ -77,6 +88,7 @@ def run(arguments: argparse.Namespace, say: Say) -> None:
     settings = load_settings(arguments.config)
     verb = {
         "create": _create,
+        "import": _import,
         "list": _list,
         "show": _show,
         "preview": _preview,
@@ -88,30 +100,41 @@ def run(arguments: argparse.Namespace, say: Say) -> None:
 def _create(
     arguments: argparse.Namespace, settings: SettingsModel, paths: StatePaths, say: Say
 ) -> None:
-    from broadcaster.avatars.found import free_name, name_fault, name_from  # noqa: PLC0415
     from broadcaster.avatars.making import Order, make_avatar, making_settings  # noqa: PLC0415
     from broadcaster.avatars.shelf import Shelf  # noqa: PLC0415
 
     source: Path = arguments.source
     if not source.is_file():
         raise AvatarError(f"{source}: no such file")
-    made = free_name(name_from(source.name), lambda name: bool(name_fault(name)))
-    name = arguments.name or made
-    if fault := name_fault(name):
-        raise AvatarError(f"{fault}; choose another with --name")
     shelf = Shelf(paths.avatars)
-    if shelf.versions(name) and not arguments.replace:
-        raise AvatarConflict(f"there is an avatar {name} already; --replace makes a new version")
+    name = _new_name(arguments, source.name, shelf)
     handles = _read_handles(arguments.handles) if arguments.handles else None
     over = None if arguments.replace else False
     order = Order(name, source.absolute(), arguments.engine, source.name, handles, over)
     paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _progress() as progress:
         make_avatar(shelf, order, making_settings(settings), progress)
-    entry = _entry(name, settings, paths)
-    say(_line(entry))
-    for warning in entry.warnings:
-        say(f"  note: {warning}")
+    _say_made(name, settings, paths, say)
+
+
+def _import(
+    arguments: argparse.Namespace, settings: SettingsModel, paths: StatePaths, say: Say
+) -> None:
+    from broadcaster.avatars.making import Order, import_avatar, making_settings  # noqa: PLC0415
+    from broadcaster.avatars.shelf import Shelf  # noqa: PLC0415
+
+    source: Path = arguments.source.absolute()
+    if not source.is_dir():
+        kind = "it is no folder; unpack an archive first" if source.exists() else "no such folder"
+        raise AvatarError(f"{arguments.source}: {kind}")
+    shelf = Shelf(paths.avatars)
+    name = _new_name(arguments, f"{source.name}.", shelf)
+    over = None if arguments.replace else False
+    order = Order(name, source, arguments.engine, source.name, over=over)
+    paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _progress() as progress:
+        import_avatar(shelf, order, arguments.fps, making_settings(settings), progress)
+    _say_made(name, settings, paths, say)
 
 
 def _list(
@@ -191,6 +214,26 @@ def _remove(
 
 
 # --- what the verbs share --------------------------------------------------------------------
+
+
+def _new_name(arguments: argparse.Namespace, file_name: str, shelf: Shelf) -> str:
+    """The name that was asked for, or one made of the file's."""
+    from broadcaster.avatars.found import free_name, name_fault, name_from  # noqa: PLC0415
+
+    made = free_name(name_from(file_name), lambda name: bool(name_fault(name)))
+    name: str = arguments.name or made
+    if fault := name_fault(name):
+        raise AvatarError(f"{fault}; choose another with --name")
+    if shelf.versions(name) and not arguments.replace:
+        raise AvatarConflict(f"there is an avatar {name} already; --replace makes a new version")
+    return name
+
+
+def _say_made(name: str, settings: SettingsModel, paths: StatePaths, say: Say) -> None:
+    entry = _entry(name, settings, paths)
+    say(_line(entry))
+    for warning in entry.warnings:
+        say(f"  note: {warning}")
 
 
 def _catalogue(settings: SettingsModel, paths: StatePaths) -> Catalogue:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_pool.contracts import Picture, PictureFormat
 from gpu_pool.engines.face.values import Points
@@ -22,6 +24,19 @@ from gpu_pool.engines.photo.folder import read_avatar
 from gpu_pool.engines.photo.framing import shown_cut
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtMask:
+    """How much of a drawn face is taken.
+
+    Attributes:
+        around: left, top, right and bottom of what it covers; may reach beyond the picture.
+        mask: of that size, 0 to 255.
+    """
+
+    around: tuple[int, int, int, int]
+    mask: NDArray[np.uint8]
 
 
 class LoopedPictures:
@@ -44,6 +59,8 @@ class LoopedPictures:
             stored.width, stored.height, avatar.points, picture.width, picture.height
         )
         left, top, width, height = place or (0, 0, picture.width, picture.height)
+        self._brought, self._brought_for = avatar.boxes, stored.boxes_for
+        self._shown, self._offset = shown, np.array([left, top, left, top], np.float32)
         self.area = Box(top, top + height, left, left + width)
         """Of the channel's picture, in which the avatar is seen."""
         self.points: Points = shown.points(avatar.points) + np.array([left, top], np.float32)
@@ -65,6 +82,35 @@ class LoopedPictures:
         if isinstance(self._body, ClipBody):
             return self._body.number_at(place, self._fps)
         return 0
+
+    def boxes_for(self, engine: str) -> list[Box] | None:
+        """The boxes that the avatar brought along for an engine, one a stored picture.
+
+        In pixels of the channel's picture, within the avatar's part of it; None: it brought none.
+        """
+        if self._brought is None or self._brought_for != engine:
+            return None
+        area = self.area
+        low = np.array([area.left, area.top] * 2)
+        high = np.array([area.right, area.bottom] * 2)
+        rounded = np.clip(np.rint(self._placed(self._brought.boxes)), low, high).astype(int)
+        return [Box(top, bottom, left, right) for left, top, right, bottom in rounded.tolist()]
+
+    def mask_for(self, engine: str, number: int) -> BroughtMask | None:
+        """The mask that a stored picture brought along for an engine; None: it brought none."""
+        brought = self._brought
+        if brought is None or self._brought_for != engine or brought.squares is None:
+            return None
+        assert brought.masks is not None, "they come together"
+        edges = self._placed(brought.squares[number])
+        left, top = (int(each) for each in np.floor(edges[:2]))
+        right, bottom = (int(each) for each in np.ceil(edges[2:]))
+        size = right - left, bottom - top
+        mask = cv2.resize(brought.masks[number], size, interpolation=cv2.INTER_CUBIC)
+        return BroughtMask((left, top, right, bottom), np.asarray(mask, np.uint8))
+
+    def _placed(self, edges: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._shown.edges(edges) + self._offset
 
     def picture(self, place: int) -> Picture:
         """The picture there, I420; the caller's own."""
