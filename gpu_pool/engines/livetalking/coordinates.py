@@ -174,7 +174,7 @@ def read_boxes(data: bytes, file: str) -> list[Corners]:
         AvatarRefused: it wants more than data, or does not hold four whole numbers for each.
     """
     try:
-        _check_opcodes(data)
+        _look_over(data)
         value, _ = unpickled(data, lambda raw: NamedOnly(raw, _names(), "boxes"))
     except PickleRefused as error:
         raise AvatarRefused(f"{file}: refused: {error}") from error
@@ -184,7 +184,9 @@ def read_boxes(data: bytes, file: str) -> list[Corners]:
     return [_corners(entry, f"{file}: entry {number}") for number, entry in enumerate(entries)]
 
 
-def _check_opcodes(data: bytes) -> None:
+def _look_over(data: bytes) -> None:
+    if len(data) > MOST_BYTES:
+        raise PickleRefused(f"a pickle of more than {MOST_BYTES >> 20} MiB")
     try:
         for opcode, _argument, _at in pickletools.genops(data):
             if opcode.name not in _OPCODES:
