@@ -76,10 +76,13 @@ class StrangersFolder:
                 opened = os.open(name, _FILE, dir_fd=place)
             except OSError as error:
                 raise AvatarRefused(f"{shown}: {_reason(error)}") from error
-        with os.fdopen(opened, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(opened).st_mode):
                 raise AvatarRefused(f"{shown}: it is no plain file")
-            data = file.read(most_bytes + 1)
+            with os.fdopen(opened, "rb", closefd=False) as file:
+                data = file.read(most_bytes + 1)
+        finally:
+            os.close(opened)
         if len(data) > most_bytes:
             raise AvatarRefused(f"{shown}: it is larger than {most_bytes >> 10} KiB")
         return data
