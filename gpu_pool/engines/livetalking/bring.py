@@ -6,7 +6,6 @@ it is copied as it is. Must never leave half an avatar behind.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +19,16 @@ from gpu_pool.engines.face.points import handles_of
 from gpu_pool.engines.face.refused import AvatarRefused
 from gpu_pool.engines.face.smooth import smoothed
 from gpu_pool.engines.face.values import SMALLEST_MOUTH_PX, Points, check_handles
-from gpu_pool.engines.livetalking.boxes import Boxes, boxes_of, masks_of, told_held
-from gpu_pool.engines.livetalking.layout import FACES, PICTURES, Layout, recognised
+from gpu_pool.engines.livetalking.boxes import masks_of, told_held
+from gpu_pool.engines.livetalking.brought import BroughtAvatar
+from gpu_pool.engines.livetalking.layout import FACES, recognised
 from gpu_pool.engines.livetalking.points import BoxedFollower, Placed
 from gpu_pool.engines.livetalking.stranger import StrangersFolder
 from gpu_pool.engines.photo import folder as files
-from gpu_pool.engines.photo.clip import MOST_PIXELS
 from gpu_pool.engines.photo.create import checked_name, empty_folder, write_thumbnail
 from gpu_pool.engines.photo.folder import AvatarSummary
 from gpu_pool.engines.photo.framing import LONGEST_SIDE, Cut, stored_cut
-from gpu_pool.engines.photo.source import MOST_BYTES, Bgr, picture_of
+from gpu_pool.engines.photo.source import Bgr, picture_of
 from gpu_pool.engines.photo.stored_boxes import Edges, StoredBoxes
 from gpu_pool.engines.photo.stored_clip import ClipPictures, ClipWriter
 from gpu_pool.engines.photo.teeth import best_teeth
@@ -41,10 +40,6 @@ LEAST_FPS, MOST_FPS = 4.0, 60.0
 """Pictures a second that an imported avatar may have been made for."""
 
 _PICTURE_QUALITY = 95
-_FACES_LOOKED_AT = 8
-_FAR_LEVELS = 12.0
-"""Mean difference from which on a cut-out face is not what its box cuts out; a resize by another
-library makes 1 to 3, another person 30."""
 
 
 def engine_of(source: Path) -> str:
@@ -96,7 +91,8 @@ def import_avatar(wanted: Import, folder: Path, progress: Progress) -> AvatarSum
         raise AvatarRefused(f"fps has to be from {LEAST_FPS:g} to {MOST_FPS:g}")
     with empty_folder(folder), StrangersFolder(wanted.source) as source:
         progress(0.0, "reading")
-        brought = _Brought.of(source, wanted)
+        brought = BroughtAvatar.of(source)
+        _check_length(len(brought.layout.pictures), wanted)
         work = _Work(replace(wanted, name=name), folder, brought, progress)
         files.write_table(work.done())
         summary = files.read_avatar(folder).summary
@@ -104,65 +100,12 @@ def import_avatar(wanted: Import, folder: Path, progress: Progress) -> AvatarSum
         return summary
 
 
-class _Brought:
-    """A brought folder whose names, boxes and counts were checked."""
-
-    def __init__(
-        self, source: StrangersFolder, layout: Layout, boxes: Boxes, size: tuple[int, int]
-    ) -> None:
-        self.source, self.layout, self.boxes, self.size = source, layout, boxes, size
-        self._digest = hashlib.sha256()
-
-    @classmethod
-    def of(cls, source: StrangersFolder, wanted: Import) -> _Brought:
-        layout = recognised(source)
-        first = _picture(_data(source, layout.pictures[0]), layout.pictures[0])
-        height, width = first.shape[:2]
-        boxes = boxes_of(source, layout, width, height)
-        if boxes.go_back() and _pictures_go_back(source, layout.pictures):
-            half = len(layout.pictures) // 2
-            boxes = boxes.first(half)
-            note = f"the last {half} pictures are the first ones backwards: they are left out"
-            layout = replace(layout, pictures=layout.pictures[:half], notes=(*layout.notes, note))
-        _check_length(len(layout.pictures), wanted)
-        return cls(source, layout, boxes, (width, height))
-
-    @property
-    def sha256(self) -> str:
-        """Of all pictures, once they were read."""
-        return self._digest.hexdigest()
-
-    def pictures(self) -> Iterator[Bgr]:
-        """Every picture, in order."""
-        self._digest = hashlib.sha256()
-        for name in self.layout.pictures:
-            data = _data(self.source, name)
-            self._digest.update(data)
-            picture = _picture(data, name)
-            if (picture.shape[1], picture.shape[0]) != self.size:
-                raise AvatarRefused(
-                    f"{PICTURES}/{name}: {picture.shape[1]}x{picture.shape[0]} pixels,"
-                    f" and {self.size[0]}x{self.size[1]} in the first one"
-                )
-            yield picture
-
-    def looks_odd(self, number: int, picture: Bgr) -> bool:
-        """Whether a face that was brought is not what its box cuts out of the picture."""
-        layout, step = self.layout, -(-len(self.layout.pictures) // _FACES_LOOKED_AT)
-        if not layout.faces or number % step or number in self.boxes.held:
-            return False
-        name = layout.faces[number]
-        brought = _picture(self.source.read(name, MOST_BYTES, FACES), name, FACES)
-        left, top, right, bottom = self.boxes.boxes[number].astype(int)
-        size = brought.shape[1], brought.shape[0]
-        own = cv2.resize(picture[top:bottom, left:right], size, interpolation=cv2.INTER_LINEAR)
-        return float(cv2.absdiff(own, brought).mean()) > _FAR_LEVELS
-
-
 class _Work:
     """One import on its way."""
 
-    def __init__(self, wanted: Import, folder: Path, brought: _Brought, progress: Progress) -> None:
+    def __init__(
+        self, wanted: Import, folder: Path, brought: BroughtAvatar, progress: Progress
+    ) -> None:
         self._wanted, self._folder, self._brought = wanted, folder, brought
         self._progress, self._count = progress, len(brought.layout.pictures)
         self._notes = list(brought.layout.notes)
@@ -276,23 +219,6 @@ class _Work:
             )
 
         return best_teeth(points, picture_at)
-
-
-def _data(source: StrangersFolder, name: str) -> bytes:
-    return source.read(name, MOST_BYTES, PICTURES)
-
-
-def _picture(data: bytes, name: str, folder: str = PICTURES) -> Bgr:
-    try:
-        return picture_of(data, most_pixels=MOST_PIXELS)
-    except AvatarRefused as error:
-        raise AvatarRefused(f"{folder}/{name}: {error}") from error
-
-
-def _pictures_go_back(source: StrangersFolder, names: tuple[str, ...]) -> bool:
-    """Whether the files of the second half are those of the first one, backwards."""
-    seen = [hashlib.sha256(_data(source, name)).digest() for name in names]
-    return seen == seen[::-1]
 
 
 def _check_length(count: int, wanted: Import) -> None:
