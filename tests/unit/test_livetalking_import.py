@@ -62,6 +62,7 @@ def shown(source: Path, picture: PictureFormat = SAME) -> LoopedPictures:
 
 
 def test_an_avatar_of_wav2lip_keeps_its_pictures_and_boxes(wav2lip: Path) -> None:
+    (wav2lip / "avator_info.json").write_text("{}")  # decides nothing beside face_imgs
     told: list[str] = []
     wanted = Import(wav2lip, "anna", "wav2lip", 30.0, wav2lip / "none")
     summary = import_avatar(wanted, wav2lip.parent / "ours", lambda _, step: told.append(step))
@@ -112,6 +113,20 @@ def test_an_avatar_of_musetalk_keeps_its_masks_too(musetalk: Path) -> None:
         assert np.abs(found.mask.astype(int) - own).max() <= 6
     assert loop.mask_for("wav2lip", 0) is None
     assert loop.boxes_for("wav2lip") is None
+
+
+def test_a_mask_far_larger_than_its_picture_costs_no_memory(musetalk: Path) -> None:
+    rows = [(-1800, -1900, 2296, 2196)] * COUNT
+    write_pickle(musetalk / "mask_coords.pkl", rows)
+    for number in range(COUNT):
+        file = musetalk / "mask" / f"{number:08d}.png"
+        cv2.imwrite(str(file), np.full((4096, 4096), 200, np.uint8))
+    taken(musetalk)
+    found = shown(musetalk, PictureFormat(64, 1920, 25)).mask_for("musetalk", 0)
+    assert found is not None
+    assert found.mask.shape[0] <= 1920
+    assert found.mask.shape[1] <= 64
+    assert set(found.mask.flat) == {200}
 
 
 @pytest.mark.parametrize("engine", ["wav2lip", "musetalk"])
@@ -180,6 +195,8 @@ def test_pictures_that_are_stored_there_and_back_are_taken_once(musetalk: Path) 
             back = 2 * COUNT - 1 - number
             there = musetalk / folder / f"{number:08d}.png"
             shutil.copy(there, there.with_name(f"{back:08d}.png"))
+    told = FIXTURES / "avator_info_musetalk_realtime.json"
+    shutil.copy(told, musetalk / "avator_info.json")
     summary = taken(musetalk)
     assert summary.pictures == COUNT
     assert any("backwards" in each for each in summary.warnings)
@@ -345,7 +362,7 @@ WRONG_WAV2LIP: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a pickle of 5 MB": (replaced("coords.pkl", bytes(5 << 20)), "it is larger than 4096 KiB"),
     "of another system": (replaced("ultralight.pth", b"x"), r"ultralight\.pth: avatars of"),
-    "both systems": (replaced("avator_info.json", b"{}"), "face_imgs and mask: .* two engines"),
+    "both systems": (replaced("latents.pt", b"x"), r"face_imgs and latents\.pt: .* two engines"),
 }
 
 WRONG_MUSETALK: dict[str, tuple[Callable[[Path], Any], str]] = {

@@ -7,7 +7,7 @@
     face_imgs/00000000.png ...   Wav2Lip: the boxes cut out; only looked at, they are cut again
     mask/, mask_coords.pkl       MuseTalk: how much of the drawn face is taken, and where
     latents.pt                   MuseTalk: not read; the engine encodes the pictures itself
-    avator_info.json             MuseTalk: which generation
+    avator_info.json             MuseTalk: of which film; nothing in it is used
 
 Only names are read here, and the JSON.
 """
@@ -28,6 +28,7 @@ PICTURES, FACES, MASKS = "full_imgs", "face_imgs", "mask"
 BOXES, SQUARES, INFO = "coords.pkl", "mask_coords.pkl", "avator_info.json"
 
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg"}
+_OF_MUSETALK = {MASKS, SQUARES, "latents.pt"}
 _OF_OTHERS = {"ultralight.pth"}
 """Makes a folder that otherwise looks like Wav2Lip's; its boxes are in another order."""
 
@@ -44,7 +45,6 @@ class Layout:
         pictures: names below ``full_imgs``, in the order of their numbers.
         faces: names below ``face_imgs``, one a picture; empty where there are none.
         masks: names below ``mask``, one a picture; empty where there are none to be used.
-        first_version: MuseTalk 1.0, as far as the folder says.
         notes: what a person should know.
     """
 
@@ -52,7 +52,6 @@ class Layout:
     pictures: tuple[str, ...]
     faces: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
-    first_version: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -74,12 +73,13 @@ def recognised(folder: StrangersFolder) -> Layout:
     if not pictures:
         raise AvatarRefused(f"{PICTURES}: there is no picture in it")
     notes = _gap_notes(list(pictures))
-    if names & {MASKS, SQUARES, "latents.pt", INFO}:
-        return _musetalk(folder, names, pictures, notes)
+    of_musetalk = sorted(names & _OF_MUSETALK)
     if FACES not in names:
-        raise AvatarRefused(
-            f"neither {FACES} nor {MASKS}: for which engine it was made is not said"
-        )
+        if of_musetalk or INFO in names:
+            return _musetalk(folder, names, pictures, notes)
+        raise AvatarRefused(f"neither {FACES} nor {MASKS}: its engine cannot be told")
+    if of_musetalk:
+        raise AvatarRefused(f"{FACES} and {of_musetalk[0]}: it is of two engines at once")
     faces = _alike(folder, FACES, pictures)
     return Layout(WAV2LIP, tuple(pictures.values()), faces, notes=notes)
 
@@ -87,26 +87,25 @@ def recognised(folder: StrangersFolder) -> Layout:
 def _musetalk(
     folder: StrangersFolder, names: set[str], pictures: Mapping[int, str], notes: tuple[str, ...]
 ) -> Layout:
-    if FACES in names:
-        raise AvatarRefused(f"{FACES} and {MASKS}: it is of two engines at once")
     masks: tuple[str, ...] = ()
     if {MASKS, SQUARES} <= names:
         masks = _alike(folder, MASKS, pictures)
     else:
         lacking = MASKS if MASKS not in names else SQUARES
         notes += (f"{lacking} is missing: the station's own masks are used",)
-    old = _is_first_version(folder) if INFO in names else False
-    return Layout(MUSETALK, tuple(pictures.values()), (), masks, old, notes)
+    if INFO in names:
+        _check_info(folder)
+    return Layout(MUSETALK, tuple(pictures.values()), (), masks, notes)
 
 
-def _is_first_version(folder: StrangersFolder) -> bool:
+def _check_info(folder: StrangersFolder) -> None:
+    """Nothing in it is needed; a broken one means a broken folder."""
     try:
         told = json.loads(folder.read(INFO, _MOST_INFO_BYTES))
     except (ValueError, RecursionError) as error:
         raise AvatarRefused(f"{INFO}: it is no JSON") from error
     if not isinstance(told, dict):
         raise AvatarRefused(f"{INFO}: it is no JSON object")
-    return told.get("version") == "v1"
 
 
 def _alike(folder: StrangersFolder, name: str, pictures: Mapping[int, str]) -> tuple[str, ...]:

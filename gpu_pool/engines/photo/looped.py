@@ -7,6 +7,7 @@ picture's tick, so nothing jumps where a task begins or ends.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class BroughtMask:
     """How much of a drawn face is taken.
 
     Attributes:
-        around: left, top, right and bottom of what it covers; may reach beyond the picture.
+        around: left, top, right and bottom of what it covers, within the avatar's part.
         mask: of that size, 0 to 255.
     """
 
@@ -103,11 +104,27 @@ class LoopedPictures:
             return None
         assert brought.masks is not None, "they come together"
         edges = self._placed(brought.squares[number])
-        left, top = (int(each) for each in np.floor(edges[:2]))
-        right, bottom = (int(each) for each in np.ceil(edges[2:]))
-        size = right - left, bottom - top
-        mask = cv2.resize(brought.masks[number], size, interpolation=cv2.INTER_CUBIC)
-        return BroughtMask((left, top, right, bottom), np.asarray(mask, np.uint8))
+        return self._drawn_mask(brought.masks[number], edges.astype(float).tolist())
+
+    def _drawn_mask(self, mask: NDArray[np.uint8], edges: list[float]) -> BroughtMask:
+        """What is seen of a mask: the part of it that lies within the avatar's part."""
+        left, top, right, bottom = edges
+        area = self.area
+        x1, y1 = max(area.left, math.floor(left)), max(area.top, math.floor(top))
+        x2, y2 = min(area.right, math.ceil(right)), min(area.bottom, math.ceil(bottom))
+        rows, columns = mask.shape
+        across, down = columns / (right - left), rows / (bottom - top)
+        into = np.array(
+            [
+                [across, 0, (x1 + 0.5 - left) * across - 0.5],
+                [0, down, (y1 + 0.5 - top) * down - 0.5],
+            ]
+        )
+        how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        drawn = cv2.warpAffine(
+            mask, into, (x2 - x1, y2 - y1), flags=how, borderMode=cv2.BORDER_REPLICATE
+        )
+        return BroughtMask((x1, y1, x2, y2), np.asarray(drawn, np.uint8))
 
     def _placed(self, edges: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._shown.edges(edges) + self._offset
