@@ -71,6 +71,17 @@ def _make(job: Job, answers: _Answers) -> None:
     _finish(maker, files, Path(job["picture"]))
 
 
+def _import(job: Job, answers: _Answers) -> None:
+    """Also tells which engine it is for."""
+    from broadcaster.avatars.imported import engine_for, take_over  # noqa: PLC0415 (slow)
+
+    engine = engine_for(Path(job["source"]), job["engine"])
+    files = Path(job["files"])
+    take_over(_wanted(job), engine, job["fps"], files, answers.progress)
+    _finish(maker_of(engine), files, Path(job["picture"]))
+    answers.facts.append(engine)
+
+
 def _wanted(job: Job) -> Wanted:
     models = Path(job["models"]) if job["models"] else None
     return Wanted(Path(job["source"]), job["name"], job["handles"], models, job["max_clip_s"])
@@ -121,6 +132,7 @@ def _bundled(job: Job, answers: _Answers) -> None:
 _JOBS: Mapping[str, Callable[[Job, _Answers], None]] = {
     "judge": _judge,
     "make": _make,
+    "import": _import,
     "change": _change,
     "check": _check,
     "sheet": _sheet,

@@ -1,4 +1,4 @@
-"""The verbs of ``broadcaster avatar``: create, list, show, preview, remove.
+"""The verbs of ``broadcaster avatar``: create, import, list, show, preview, remove.
 
 Beside the signal path. What a verb needs is imported when it runs, so that ``--help`` answers at
 once.
@@ -14,53 +14,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from broadcaster.avatars.arguments import add_arguments
 from broadcaster.errors import AvatarConflict, AvatarError, AvatarNotFound
 
 if TYPE_CHECKING:
     from broadcaster.avatars.catalogue import Catalogue, Entry
+    from broadcaster.avatars.shelf import Shelf
     from broadcaster.avatars.usage import Usage
     from broadcaster.paths import StatePaths
     from broadcaster.settings.model import SettingsModel
+
+__all__ = ["add_arguments", "run"]
 
 Say = Callable[[str], None]
 
 BAR_CHARACTERS = 30
 ASK_TIMEOUT_S = 0.5
 HANDLES_BYTES = 16 * 1024
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the verbs to the parser of the ``avatar`` command."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    create = verbs.add_parser("create", help="make an avatar of a portrait picture or clip")
-    create.add_argument("source", type=Path, metavar="FILE", help="JPEG, PNG, WebP, MP4, WebM, ...")
-    create.add_argument("--name", help="what to call it (default: as the file)")
-    create.add_argument(
-        "--handles", type=Path, metavar="JSON", help="points of the face, set by hand"
-    )
-    create.add_argument(
-        "--engine",
-        default="photo",
-        help="who draws it: photo (default), wav2lip, musetalk, latentsync",
-    )
-    create.add_argument("--replace", action="store_true", help="make a new version of one there is")
-    every = verbs.add_parser("list", help="every avatar: those of the station and those made here")
-    show = verbs.add_parser("show", help="all about one avatar")
-    preview = verbs.add_parser("preview", help="a contact sheet of its mouth, drawn by its engine")
-    preview.add_argument("--out", type=Path, required=True, help="a .png, .jpg or .webp file")
-    remove = verbs.add_parser("remove", help="remove an avatar and its files")
-    remove.add_argument("--force", action="store_true", help="even while a channel shows it")
-    for verb in (show, preview, remove):
-        verb.add_argument("name", metavar="NAME")
-    for verb in (every, show):
-        verb.add_argument("--json", action="store_true", help="as one line of JSON")
-    for verb in (create, every, show, preview, remove):
-        verb.add_argument(
-            "--config",
-            type=Path,
-            metavar="FILE",
-            help="settings (default: $BROADCASTER_CONFIG, then config/broadcaster.yaml)",
-        )
 
 
 def run(arguments: argparse.Namespace, say: Say) -> None:
@@ -77,6 +47,7 @@ def run(arguments: argparse.Namespace, say: Say) -> None:
     settings = load_settings(arguments.config)
     verb = {
         "create": _create,
+        "import": _import,
         "list": _list,
         "show": _show,
         "preview": _preview,
@@ -88,30 +59,41 @@ def run(arguments: argparse.Namespace, say: Say) -> None:
 def _create(
     arguments: argparse.Namespace, settings: SettingsModel, paths: StatePaths, say: Say
 ) -> None:
-    from broadcaster.avatars.found import free_name, name_fault, name_from  # noqa: PLC0415
     from broadcaster.avatars.making import Order, make_avatar, making_settings  # noqa: PLC0415
     from broadcaster.avatars.shelf import Shelf  # noqa: PLC0415
 
     source: Path = arguments.source
     if not source.is_file():
         raise AvatarError(f"{source}: no such file")
-    made = free_name(name_from(source.name), lambda name: bool(name_fault(name)))
-    name = arguments.name or made
-    if fault := name_fault(name):
-        raise AvatarError(f"{fault}; choose another with --name")
     shelf = Shelf(paths.avatars)
-    if shelf.versions(name) and not arguments.replace:
-        raise AvatarConflict(f"there is an avatar {name} already; --replace makes a new version")
+    name = _new_name(arguments, source.name, shelf)
     handles = _read_handles(arguments.handles) if arguments.handles else None
     over = None if arguments.replace else False
     order = Order(name, source.absolute(), arguments.engine, source.name, handles, over)
     paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _progress() as progress:
         make_avatar(shelf, order, making_settings(settings), progress)
-    entry = _entry(name, settings, paths)
-    say(_line(entry))
-    for warning in entry.warnings:
-        say(f"  note: {warning}")
+    _say_made(name, settings, paths, say)
+
+
+def _import(
+    arguments: argparse.Namespace, settings: SettingsModel, paths: StatePaths, say: Say
+) -> None:
+    from broadcaster.avatars.making import Order, import_avatar, making_settings  # noqa: PLC0415
+    from broadcaster.avatars.shelf import Shelf  # noqa: PLC0415
+
+    source: Path = arguments.source.absolute()
+    if not source.is_dir():
+        kind = "it is no folder; unpack an archive first" if source.exists() else "no such folder"
+        raise AvatarError(f"{arguments.source}: {kind}")
+    shelf = Shelf(paths.avatars)
+    name = _new_name(arguments, f"{source.name}.", shelf)
+    over = None if arguments.replace else False
+    order = Order(name, source, arguments.engine, source.name, over=over)
+    paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _progress() as progress:
+        import_avatar(shelf, order, arguments.fps, making_settings(settings), progress)
+    _say_made(name, settings, paths, say)
 
 
 def _list(
@@ -191,6 +173,26 @@ def _remove(
 
 
 # --- what the verbs share --------------------------------------------------------------------
+
+
+def _new_name(arguments: argparse.Namespace, file_name: str, shelf: Shelf) -> str:
+    """The name that was asked for, or one made of the file's."""
+    from broadcaster.avatars.found import free_name, name_fault, name_from  # noqa: PLC0415
+
+    made = free_name(name_from(file_name), lambda name: bool(name_fault(name)))
+    name: str = arguments.name or made
+    if fault := name_fault(name):
+        raise AvatarError(f"{fault}; choose another with --name")
+    if shelf.versions(name) and not arguments.replace:
+        raise AvatarConflict(f"there is an avatar {name} already; --replace makes a new version")
+    return name
+
+
+def _say_made(name: str, settings: SettingsModel, paths: StatePaths, say: Say) -> None:
+    entry = _entry(name, settings, paths)
+    say(_line(entry))
+    for warning in entry.warnings:
+        say(f"  note: {warning}")
 
 
 def _catalogue(settings: SettingsModel, paths: StatePaths) -> Catalogue:

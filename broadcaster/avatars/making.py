@@ -79,6 +79,28 @@ def make_avatar(
         return shelf.put(draft, order.name, order.engine, order.source_name, order.over)
 
 
+def import_avatar(
+    shelf: Shelf, order: Order, fps: float, settings: MakingSettings, progress: Progress = go_on
+) -> Version:
+    """Make an avatar of a folder in LiveTalking's layout and put it on the shelf.
+
+    Args:
+        shelf: of the station.
+        order: ``source`` is the folder; an empty ``engine`` is the one that it was made for.
+        fps: pictures a second, which such a folder does not tell.
+        settings: as for ``make_avatar``.
+        progress: likewise.
+
+    Raises:
+        AvatarError, AvatarConflict, StoreFull: as for ``make_avatar``.
+    """
+    with shelf.draft() as draft:
+        places = {"files": str(draft.files), "picture": str(draft.picture)}
+        job = {"op": "import", **_told(order, settings), **places, "fps": fps}
+        engine = str(run_child(job, settings.limits, progress)["facts"][0])
+        return shelf.put(draft, order.name, engine, order.source_name, order.over)
+
+
 def change_handles(
     shelf: Shelf,
     name: str,

@@ -111,6 +111,10 @@ def test_pickles_that_are_broken_or_greedy_are_refused(data: bytes, said: str) -
         Unpickled(data)
 
 
+def test_an_odd_escape_in_an_old_text_is_read_without_a_warning() -> None:
+    assert Unpickled(b"S'\\q'\n.").value == "\\q"
+
+
 def test_a_pickle_leaves_no_trace_on_what_it_may_name() -> None:
     """Opcode BUILD sets attributes of whatever lies on the stack."""
     names = (

@@ -2,17 +2,20 @@
 
 Below the readers of torch's file forms. A pickle is a program that may call anything it can name.
 Here it can name a closed list of inert stand-ins only; every other name ends the reading before
-anything was called. torch itself is not needed.
+anything was called. torch itself is not needed. Readers of other files bring names of their own
+(``NamedOnly``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import pickletools
+import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any, TypeVar
 
 from gpu_pool.engines.checkpoint.stored import StorageRef, StoredTensor, fault
 
@@ -36,6 +39,9 @@ _REGISTERED = {"EXT1", "EXT2", "EXT4"}
 """Opcodes that call by number what some library of this process has registered: never needed."""
 
 _MEMO = {"PUT", "BINPUT", "LONG_BINPUT"}
+
+_SHOWN = 100
+"""Characters of a name that a refusal repeats; the name may have a million."""
 
 
 class PickleRefused(Exception):
@@ -93,8 +99,62 @@ _NAMES: Mapping[tuple[str, str], object] = {
 """All that a pickle may name, but for the classes of a TorchScript archive (``_script_class``)."""
 
 
+class NamedOnly(pickle.Unpickler):
+    """A reader whose pickle can name a closed list of stand-ins, and nothing outside itself.
+
+    Stand-ins must be instances without attributes of their own, or types of the interpreter:
+    opcode BUILD changes the attributes of whatever lies on the stack.
+
+    Args:
+        data: the pickle.
+        names: (module, name) -> what stands for it.
+        content: what the pickle holds, for the refusal.
+    """
+
+    def __init__(
+        self, data: bytes, names: Mapping[tuple[str, str], object], content: str = "weights"
+    ) -> None:
+        super().__init__(io.BytesIO(data))
+        self._names, self._content = names, content
+
+    def find_class(self, module: str, name: str) -> object:
+        """What stands for a name."""
+        if (module, name) not in self._names:
+            wanted = "".join(c if c.isprintable() else "?" for c in f"{module}.{name}"[:_SHOWN])
+            raise PickleRefused(f"wants to call {wanted}, which no {self._content} need")
+        return self._names[module, name]
+
+    def persistent_load(self, pid: object) -> object:
+        """Nothing lies outside."""
+        raise PickleRefused("refers to something outside of it")
+
+
+R = TypeVar("R", bound=pickle.Unpickler)
+
+
+def unpickled(data: bytes, reader: Callable[[bytes], R]) -> tuple[Any, R]:
+    """What a pickle describes, and the reader that read it.
+
+    Raises:
+        PickleRefused: it is broken, too large, or wants more than the reader allows.
+    """
+    made = reader(data)
+    try:
+        with _without_warnings():
+            _look_over(data)
+            return made.load(), made
+    except PickleRefused:
+        raise
+    # What a broken pickle raises is not documented; these are what the module can raise.
+    except (
+        *(pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError, KeyError),
+        *(TypeError, ValueError, OverflowError, MemoryError, RecursionError),
+    ) as error:
+        raise PickleRefused(f"a broken pickle ({error})") from error
+
+
 class Unpickled:
-    """What a pickle described.
+    """What the pickle of a checkpoint described.
 
     Attributes:
         value: dicts, lists, tuples, numbers, texts and ``StoredTensor``.
@@ -103,19 +163,8 @@ class Unpickled:
     """
 
     def __init__(self, data: bytes) -> None:
-        _look_over(data)
-        reader = _Reader(io.BytesIO(data))
+        self.value, reader = unpickled(data, _Reader)
         self.script_class = reader.script_class
-        try:
-            self.value: Any = reader.load()
-        except PickleRefused:
-            raise
-        # What a broken pickle raises is not documented; these are what the module can raise.
-        except (
-            *(pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError, KeyError),
-            *(TypeError, ValueError, OverflowError, MemoryError, RecursionError),
-        ) as error:
-            raise PickleRefused(f"a broken pickle ({error})") from error
 
 
 def end_of_pickle(file: IO[bytes]) -> int:
@@ -126,12 +175,21 @@ def end_of_pickle(file: IO[bytes]) -> int:
     """
     start = file.tell()
     try:
-        for _opcode, _argument, at in pickletools.genops(file):
-            if at is not None and at - start > LARGEST_PICKLE_BYTES:
-                raise PickleRefused(f"a pickle of more than {LARGEST_PICKLE_BYTES >> 20} MiB")
+        with _without_warnings():
+            for _opcode, _argument, at in pickletools.genops(file):
+                if at is not None and at - start > LARGEST_PICKLE_BYTES:
+                    raise PickleRefused(f"a pickle of more than {LARGEST_PICKLE_BYTES >> 20} MiB")
     except (ValueError, OverflowError) as error:
         raise PickleRefused(f"a broken pickle ({error})") from error
     return file.tell()
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """A text of protocol 0 with an odd escape is no news to whoever runs the station."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 def _look_over(data: bytes) -> None:
@@ -161,17 +219,15 @@ def _script_class() -> type:
     return ScriptObject
 
 
-class _Reader(pickle.Unpickler):
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file)
+class _Reader(NamedOnly):
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data, _NAMES)
         self.script_class = _script_class()
 
     def find_class(self, module: str, name: str) -> object:
         if module == "__torch__" or module.startswith("__torch__."):
             return self.script_class
-        if (module, name) not in _NAMES:
-            raise PickleRefused(f"wants to call {module}.{name}, which no weights need")
-        return _NAMES[module, name]
+        return super().find_class(module, name)
 
     def persistent_load(self, pid: object) -> StorageRef:
         """A storage: ``("storage", type, key, device, elements[, view])``, whatever its device."""

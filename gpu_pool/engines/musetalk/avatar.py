@@ -46,7 +46,8 @@ class MuseFace:
         folder: of a photo avatar, a picture or a clip.
         picture: the channel's format.
         vae: whose encoder looks at the faces.
-        parser: tells skin from hair; None pastes the lower half of the box with soft edges.
+        parser: tells skin from hair; None pastes the lower half of the box with soft edges. Masks
+            that the avatar brought along come before both.
         first_version: 1.0: no margin below the chin, smaller squares, other parts kept.
         keep_bytes: so much may be kept of pictures and latents.
 
@@ -79,13 +80,16 @@ class MuseFace:
         faces = [_seen(bgr_of(p, box)) for p, box in zip(pictures, boxes, strict=True)]
         latents = face_latents(self._vae, np.stack(faces))
         made = []
-        for picture, box, own in zip(pictures, boxes, latents, strict=True):
-            shown = Shown(picture, self._patch(picture, box), own)
+        for place, picture, box, own in zip(places, pictures, boxes, latents, strict=True):
+            shown = Shown(picture, self._patch(place, picture, box), own)
             size = picture.nbytes + own.nbytes + shown.patch.luma.nbytes * 3 // 2
             made.append(Sized(shown, size))
         return made
 
-    def _patch(self, picture: Picture, box: Box) -> Patch:
+    def _patch(self, place: int, picture: Picture, box: Box) -> Patch:
+        brought = self._loop.mask_for("musetalk", self._loop.number(place))
+        if brought is not None:
+            return masked_patch(box, brought.around, brought.mask, self._frame)
         if self._parser is None:
             return Patch.of(box)
         corners = (box.left, box.top, box.right, box.bottom)

@@ -33,10 +33,15 @@ _SMALLEST_PX = 48
 def boxes_in(loop: LoopedPictures, margin_px: int = MARGIN_PX) -> list[Box]:
     """The face's box in every stored picture, in pixels of the channel's.
 
+    Brought along by the avatar with its margin, or laid about its landmarks.
+
     Raises:
         AvatarRefused: a face is too small.
     """
-    return [face_box(points, loop.area, margin_px) for points in loop.points]
+    brought = loop.boxes_for("musetalk")
+    if brought is None:
+        return [face_box(points, loop.area, margin_px) for points in loop.points]
+    return [_large_enough(box) for box in brought]
 
 
 def face_box(points: Points, area: Box, margin_px: int) -> Box:
@@ -54,6 +59,10 @@ def face_box(points: Points, area: Box, margin_px: int) -> Box:
         left=max(area.left, round(points[LEFT_CHEEK, 0])),
         right=min(area.right, round(points[RIGHT_CHEEK, 0])),
     )
+    return _large_enough(found)
+
+
+def _large_enough(found: Box) -> Box:
     if min(found.width, found.height) < _SMALLEST_PX:
         raise AvatarRefused(f"the face is smaller than {_SMALLEST_PX} pixels in the picture")
     return found

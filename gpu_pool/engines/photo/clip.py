@@ -21,7 +21,7 @@ MOST_FPS, LEAST_FPS = 31.0, 4.0
 MOST_BYTES = 1 << 30
 """Of a clip's file."""
 
-_MOST_PIXELS = 4096 * 2304
+MOST_PIXELS = 4096 * 2304
 """Of one picture: what cameras call 4K."""
 
 _SHORTEST_S = 0.5
@@ -106,7 +106,7 @@ class ClipSource:
 
     def _check(self) -> None:
         facts = self.facts
-        if facts.width * facts.height > _MOST_PIXELS or min(facts.width, facts.height) < 64:
+        if facts.width * facts.height > MOST_PIXELS or min(facts.width, facts.height) < 64:
             raise AvatarRefused(
                 f"the clip is {facts.width}x{facts.height}; 64 to 4096x2304 pixels are taken"
             )
@@ -116,7 +116,7 @@ class ClipSource:
             raise self._too_long(f"{facts.duration_s:.0f} s")
 
     def _check_picture(self, frame: av.VideoFrame, count: int) -> None:
-        if frame.width * frame.height > _MOST_PIXELS:
+        if frame.width * frame.height > MOST_PIXELS:
             raise AvatarRefused(f"a picture of the clip is {frame.width}x{frame.height}")
         if (frame.width, frame.height) != (self.facts.width, self.facts.height):
             raise AvatarRefused("the clip changes its size on the way")
@@ -137,7 +137,7 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
     if stream is None:
         raise AvatarRefused("there is no picture in the clip")
     stream.thread_count = 1
-    stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return stream
 
 

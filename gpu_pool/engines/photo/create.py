@@ -72,8 +72,8 @@ def create_avatar(
         AvatarRefused: why it cannot be one, for whoever sent it; the folder is as it was.
         OSError: a file cannot be read or written; the folder is as it was.
     """
-    name = _checked_name(name)
-    with _empty_folder(folder):
+    name = checked_name(name)
+    with empty_folder(folder):
         progress(0.0, "reading")
         with source.open("rb") as file:
             head = file.read(16)
@@ -179,7 +179,7 @@ def _from_picture(work: _Work, source: Bgr) -> AvatarSummary:
     work.progress(0.7, "storing")
     files.write_webp(work.folder / files.PICTURE, picture, _PICTURE_QUALITY)
     files.write_track(work.folder, points)
-    _write_thumbnail(work.folder, picture)
+    write_thumbnail(work.folder, picture)
     return replace(summary, teeth_at=best_teeth(points, lambda _: picture))
 
 
@@ -204,7 +204,7 @@ def _from_clip(work: _Work, source: ClipSource) -> AvatarSummary:
             picture = cut.picture(bgr)
             writer.write(to_i420(picture))
             if number == 0:
-                _write_thumbnail(work.folder, picture)
+                write_thumbnail(work.folder, picture)
             work.progress(0.5 + 0.45 * number / len(points), f"storing picture {number + 1}")
     finally:
         writer.close()
@@ -235,7 +235,7 @@ def _followed(work: _Work, source: ClipSource) -> tuple[Points, list[float], tup
         raise AvatarRefused(f"the face is out of sight in {100 * unseen:.0f} % of the clip")
     faces = [face for face in seen if face is not None]
     known = np.stack([face.points for face in faces])
-    points = _filled(known, there, len(seen))
+    points = filled(known, there, len(seen))
     if work.handles is not None and work.models is not None:
         points = rehandled(points, work.handles)
     return points, [face.yaw_deg for face in faces], size
@@ -247,20 +247,27 @@ def _follower(work: _Work) -> Follower:
     return MeshFollower(work.models)
 
 
-def _filled(known: Points, there: list[int], count: int) -> Points:
+def filled(known: Points, there: list[int], count: int) -> Points:
+    """Values (count, ...) of every picture from those of some; in between where one lacks."""
     flat = known.reshape(len(known), -1)
     every = np.arange(count)
     columns = [np.interp(every, there, column) for column in flat.T]
     return np.stack(columns, axis=1).reshape(count, *known.shape[1:]).astype(np.float32)
 
 
-def _write_thumbnail(folder: Path, picture: Bgr) -> None:
+def write_thumbnail(folder: Path, picture: Bgr) -> None:
+    """Store a small one of the first picture."""
     scale = _THUMBNAIL_PX / max(picture.shape[:2])
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     files.write_webp(folder / files.THUMBNAIL, np.asarray(small, np.uint8), _THUMBNAIL_QUALITY)
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """A name to be shown to people.
+
+    Raises:
+        AvatarRefused: it is none.
+    """
     name = name.strip()
     if not 0 < len(name) <= 100 or not name.isprintable():
         raise AvatarRefused("the name has to be 1 to 100 printable characters")
@@ -268,7 +275,7 @@ def _checked_name(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _empty_folder(folder: Path) -> Iterator[None]:
+def empty_folder(folder: Path) -> Iterator[None]:
     """A folder to fill; whatever goes wrong, it is afterwards as it was."""
     was_there = folder.is_dir()
     if was_there and any(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""An avatar's folder: JSON, a WebP or MP4, an npz without pickle; read suspiciously.
+"""An avatar's folder: JSON, a WebP or MP4, npz files without pickle; read suspiciously.
 
 Written at import, read by workers and by whoever lists avatars. Nothing in it is ever executed or
 unpickled, and every size is checked before it is believed. ``avatar.json`` names the other files
@@ -26,8 +26,10 @@ import numpy as np
 from gpu_pool.engines.face.points import POINTS
 from gpu_pool.engines.face.refused import AvatarRefused
 from gpu_pool.engines.face.values import Handles, Points, handles_from_json
+from gpu_pool.engines.photo import stored_boxes
 from gpu_pool.engines.photo.framing import LONGEST_SIDE
 from gpu_pool.engines.photo.source import Bgr, read_picture
+from gpu_pool.engines.photo.stored_boxes import BOXES, StoredBoxes
 from gpu_pool.engines.photo.stored_clip import ClipPictures
 
 FORMAT = 1
@@ -43,7 +45,7 @@ FOUND_BY = ("landmarks", "box", "handles")
 
 _MOST_TABLE_BYTES = 64 << 10
 _MOST_CLIP_BYTES = 512 << 20
-_MOST_PICTURES = 120 * 31
+MOST_PICTURES = 120 * 31
 _MOST_NAME = 100
 _MOST_WARNINGS = 20
 _LONGEST_GOP = 60
@@ -67,6 +69,7 @@ class AvatarSummary:
         teeth_at: number of the picture whose teeth are shown; None draws some.
         warnings: what could look better, in words.
         source_sha256: of the file that it was made from.
+        boxes_for: the engine whose boxes it brought along; empty where the points tell them.
     """
 
     folder: Path
@@ -81,6 +84,7 @@ class AvatarSummary:
     teeth_at: int | None
     warnings: tuple[str, ...]
     source_sha256: str
+    boxes_for: str = ""
 
     def table(self) -> dict[str, Any]:
         """The content of ``avatar.json`` but for the files."""
@@ -97,6 +101,7 @@ class AvatarSummary:
             "teeth_at": self.teeth_at,
             "warnings": list(self.warnings),
             "source_sha256": self.source_sha256,
+            **({"boxes_for": self.boxes_for} if self.boxes_for else {}),
         }
 
 
@@ -108,6 +113,7 @@ class AvatarFolder:
     points: Points
     picture: Bgr | None
     clip: ClipPictures | None
+    boxes: StoredBoxes | None = None
 
 
 # --- write ----------------------------------------------------------------------------------------
@@ -128,6 +134,11 @@ def write_track(folder: Path, points: Points) -> str:
     return name
 
 
+def write_boxes(folder: Path, stored: StoredBoxes) -> None:
+    """Store the boxes that an avatar brought along."""
+    _replace(folder / BOXES, stored_boxes.pack(stored))
+
+
 def write_webp(file: Path, picture: Bgr, quality: int) -> None:
     """Store a picture."""
     done, data = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
@@ -142,7 +153,8 @@ def write_table(summary: AvatarSummary, track: str = TRACK) -> None:
     Afterwards tracks that are not named any more are deleted.
     """
     files = {}
-    for name in (MEDIA[summary.kind], track, THUMBNAIL):
+    own = (BOXES,) if summary.boxes_for else ()
+    for name in (MEDIA[summary.kind], track, THUMBNAIL, *own):
         data = (summary.folder / name).read_bytes()
         files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps({**summary.table(), "files": files}, indent=1, ensure_ascii=False)
@@ -185,15 +197,17 @@ def read_avatar(folder: Path) -> AvatarFolder:
     summary = _summary(folder, table)
     media, track = MEDIA[summary.kind], _track_name(folder, table)
     limits = {media: _MOST_CLIP_BYTES, track: _track_bytes(summary), THUMBNAIL: 4 << 20}
+    if summary.boxes_for:
+        limits[BOXES] = stored_boxes.most_bytes(summary.pictures)
     for name, most in limits.items():
         _check_file(folder / name, table.get("files"), most)
-    points = _points(folder / track, summary)
+    points, boxes = _points(folder / track, summary), _boxes(folder / BOXES, summary)
     if summary.kind == "picture":
         picture = read_picture(folder / PICTURE)
         if picture.shape[:2] != (summary.height, summary.width):
             raise AvatarRefused(f"{PICTURE}: its size is not that of {TABLE}")
-        return AvatarFolder(summary, points, picture, None)
-    return AvatarFolder(summary, points, None, _clip(folder / CLIP, summary))
+        return AvatarFolder(summary, points, picture, None, boxes)
+    return AvatarFolder(summary, points, None, _clip(folder / CLIP, summary), boxes)
 
 
 def _table(folder: Path) -> Mapping[str, Any]:
@@ -220,7 +234,7 @@ def _summary(folder: Path, table: Mapping[str, Any]) -> AvatarSummary:
     if width % 2 or height % 2:
         raise field.wrong("width", "sides have to be even")
     clip = kind == "clip"
-    pictures = field.whole("pictures", 1 + clip, _MOST_PICTURES if clip else 1)
+    pictures = field.whole("pictures", 1 + clip, MOST_PICTURES if clip else 1)
     teeth = None if table.get("teeth_at") is None else field.whole("teeth_at", 0, pictures - 1)
     try:
         handles = handles_from_json(table.get("handles"), width, height)
@@ -239,6 +253,7 @@ def _summary(folder: Path, table: Mapping[str, Any]) -> AvatarSummary:
         teeth_at=teeth,
         warnings=field.lines("warnings", _MOST_WARNINGS),
         source_sha256=field.text("source_sha256", 64),
+        boxes_for=field.text("boxes_for", 20) if "boxes_for" in table else "",
     )
 
 
@@ -335,6 +350,12 @@ def _points(file: Path, summary: AvatarSummary) -> Points:
     if not (np.isfinite(points).all() and np.abs(points).max() < reach):
         raise AvatarRefused(f"{file}: points: some lie outside the picture")
     return np.ascontiguousarray(points, np.float32)
+
+
+def _boxes(file: Path, summary: AvatarSummary) -> StoredBoxes | None:
+    if not summary.boxes_for:
+        return None
+    return stored_boxes.read(file, summary.pictures, summary.width, summary.height)
 
 
 def _clip(file: Path, summary: AvatarSummary) -> ClipPictures:

@@ -42,6 +42,11 @@ class Cut:
         origin = np.array([self.left, self.top], np.float32)
         return ((points - origin + 0.5) * np.float32(self.scale) - 0.5).astype(np.float32)
 
+    def edges(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Where boxes (n, 4) of the source lie in the output: left, top, right, bottom edges."""
+        origin = np.array([self.left, self.top] * 2, np.float32)
+        return ((boxes - origin) * np.float32(self.scale)).astype(np.float32)
+
     def picture(self, source: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The output's picture; beyond the source's border its last pixels go on."""
         width, height = self.width / self.scale, self.height / self.scale

@@ -7,12 +7,15 @@ picture's tick, so nothing jumps where a task begins or ends.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_pool.contracts import Picture, PictureFormat
 from gpu_pool.engines.face.values import Points
@@ -22,6 +25,19 @@ from gpu_pool.engines.photo.folder import read_avatar
 from gpu_pool.engines.photo.framing import shown_cut
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtMask:
+    """How much of a drawn face is taken.
+
+    Attributes:
+        around: left, top, right and bottom of what it covers, within the avatar's part.
+        mask: of that size, 0 to 255.
+    """
+
+    around: tuple[int, int, int, int]
+    mask: NDArray[np.uint8]
 
 
 class LoopedPictures:
@@ -44,6 +60,8 @@ class LoopedPictures:
             stored.width, stored.height, avatar.points, picture.width, picture.height
         )
         left, top, width, height = place or (0, 0, picture.width, picture.height)
+        self._brought, self._brought_for = avatar.boxes, stored.boxes_for
+        self._shown, self._offset = shown, np.array([left, top, left, top], np.float32)
         self.area = Box(top, top + height, left, left + width)
         """Of the channel's picture, in which the avatar is seen."""
         self.points: Points = shown.points(avatar.points) + np.array([left, top], np.float32)
@@ -65,6 +83,51 @@ class LoopedPictures:
         if isinstance(self._body, ClipBody):
             return self._body.number_at(place, self._fps)
         return 0
+
+    def boxes_for(self, engine: str) -> list[Box] | None:
+        """The boxes that the avatar brought along for an engine, one a stored picture.
+
+        In pixels of the channel's picture, within the avatar's part of it; None: it brought none.
+        """
+        if self._brought is None or self._brought_for != engine:
+            return None
+        area = self.area
+        low = np.array([area.left, area.top] * 2)
+        high = np.array([area.right, area.bottom] * 2)
+        rounded = np.clip(np.rint(self._placed(self._brought.boxes)), low, high).astype(int)
+        return [Box(top, bottom, left, right) for left, top, right, bottom in rounded.tolist()]
+
+    def mask_for(self, engine: str, number: int) -> BroughtMask | None:
+        """The mask that a stored picture brought along for an engine; None: it brought none."""
+        brought = self._brought
+        if brought is None or self._brought_for != engine or brought.squares is None:
+            return None
+        assert brought.masks is not None, "they come together"
+        edges = self._placed(brought.squares[number])
+        return self._drawn_mask(brought.masks[number], edges.astype(float).tolist())
+
+    def _drawn_mask(self, mask: NDArray[np.uint8], edges: list[float]) -> BroughtMask:
+        """What is seen of a mask: the part of it that lies within the avatar's part."""
+        left, top, right, bottom = edges
+        area = self.area
+        x1, y1 = max(area.left, math.floor(left)), max(area.top, math.floor(top))
+        x2, y2 = min(area.right, math.ceil(right)), min(area.bottom, math.ceil(bottom))
+        rows, columns = mask.shape
+        across, down = columns / (right - left), rows / (bottom - top)
+        into = np.array(
+            [
+                [across, 0, (x1 + 0.5 - left) * across - 0.5],
+                [0, down, (y1 + 0.5 - top) * down - 0.5],
+            ]
+        )
+        how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        drawn = cv2.warpAffine(
+            mask, into, (x2 - x1, y2 - y1), flags=how, borderMode=cv2.BORDER_REPLICATE
+        )
+        return BroughtMask((x1, y1, x2, y2), np.asarray(drawn, np.uint8))
+
+    def _placed(self, edges: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._shown.edges(edges) + self._offset
 
     def picture(self, place: int) -> Picture:
         """The picture there, I420; the caller's own."""

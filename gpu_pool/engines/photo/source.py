@@ -23,7 +23,7 @@ MOST_PIXELS = 64_000_000
 MOST_BYTES = 64 << 20
 """Of a picture's file."""
 
-_SHORTEST_SIDE = 64
+SHORTEST_SIDE = 64
 
 _BACKGROUND_LEVEL = 56
 """Dark grey under what is transparent."""
@@ -59,29 +59,41 @@ def read_picture(file: Path) -> Bgr:
     """
     if file.stat().st_size > MOST_BYTES:
         raise AvatarRefused(f"the picture's file is larger than {MOST_BYTES >> 20} MB")
-    data = file.read_bytes()
+    return picture_of(file.read_bytes())
+
+
+def picture_of(
+    data: bytes, *, most_pixels: int = MOST_PIXELS, shortest_side: int = SHORTEST_SIDE
+) -> Bgr:
+    """The same of a file that was read.
+
+    Raises:
+        AvatarRefused: as ``read_picture``.
+    """
     kind = kind_of(data[:16])
     size = _SIZES[kind](data) if kind in _SIZES else None
     if size is None:
         raise AvatarRefused("the picture is damaged: it does not say its size")
-    check_size(*size)
+    check_size(*size, most_pixels, shortest_side)
     decoded = _decoded(data, kind)
     if decoded is None or sorted(decoded.shape[:2]) != sorted(size):
         raise AvatarRefused("the picture is damaged: it cannot be decoded")
     return decoded
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(
+    width: int, height: int, most_pixels: int = MOST_PIXELS, shortest_side: int = SHORTEST_SIDE
+) -> None:
     """Whether a picture of so many pixels is taken.
 
     Raises:
         AvatarRefused: it is not.
     """
-    if width * height > MOST_PIXELS:
+    if width * height > most_pixels:
         raise AvatarRefused(
-            f"the picture is {width}x{height}; more than {MOST_PIXELS // 1_000_000} million pixels"
+            f"the picture is {width}x{height}; more than {most_pixels // 1_000_000} million pixels"
         )
-    if min(width, height) < _SHORTEST_SIDE:
+    if min(width, height) < shortest_side:
         raise AvatarRefused(f"the picture is {width}x{height}; that is too small")
 
 

@@ -25,9 +25,14 @@ _SMALLEST_PX = 32
 def boxes_in(loop: LoopedPictures) -> list[Box]:
     """The face's box in every stored picture, in pixels of the channel's.
 
+    Brought along by the avatar, or laid about its landmarks.
+
     Raises:
         AvatarRefused: a face is too small.
     """
+    brought = loop.boxes_for("wav2lip")
+    if brought is not None:
+        return large_enough(brought)
     area = loop.area
     points = loop.points - np.array([area.left, area.top], np.float32)
     return [
@@ -55,7 +60,15 @@ def face_boxes(points: Points, width: int, height: int) -> list[Box]:
     )
     limits = np.array([[height], [height], [width], [width]])
     rounded = np.clip(np.rint(edges), 0, limits).astype(int).T
-    boxes = [Box(*(int(edge) for edge in row)) for row in rounded]
+    return large_enough([Box(*(int(edge) for edge in row)) for row in rounded])
+
+
+def large_enough(boxes: list[Box]) -> list[Box]:
+    """The same boxes.
+
+    Raises:
+        AvatarRefused: one is too small for a face.
+    """
     if min(min(box.width, box.height) for box in boxes) < _SMALLEST_PX:
         raise AvatarRefused(f"the face is smaller than {_SMALLEST_PX} pixels in the picture")
     return boxes
