@@ -1,4 +1,4 @@
-"""The verbs of ``broadcaster avatar``: create, list, show, preview, remove.
+"""The verbs of ``broadcaster avatar``: create, list, show, preview, prepare, remove.
 
 Beside the signal path. What a verb needs is imported when it runs, so that ``--help`` answers at
 once.
@@ -48,13 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = verbs.add_parser("show", help="all about one avatar")
     preview = verbs.add_parser("preview", help="a contact sheet of its mouth, drawn by its engine")
     preview.add_argument("--out", type=Path, required=True, help="a .png, .jpg or .webp file")
+    prepare = verbs.add_parser("prepare", help="have its neural engine look at every picture now")
     remove = verbs.add_parser("remove", help="remove an avatar and its files")
     remove.add_argument("--force", action="store_true", help="even while a channel shows it")
-    for verb in (show, preview, remove):
+    for verb in (show, preview, prepare, remove):
         verb.add_argument("name", metavar="NAME")
     for verb in (every, show):
         verb.add_argument("--json", action="store_true", help="as one line of JSON")
-    for verb in (create, every, show, preview, remove):
+    for verb in (create, every, show, preview, prepare, remove):
         verb.add_argument(
             "--config",
             type=Path,
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace, say: Say) -> None:
         "list": _list,
         "show": _show,
         "preview": _preview,
+        "prepare": _prepare,
         "remove": _remove,
     }[arguments.verb]
     verb(arguments, settings, StatePaths(settings.station.state_dir), say)
@@ -163,6 +165,20 @@ def _preview(
     told = run_child({**job, "out": str(out)}, making_settings(settings).limits)
     width, height = told["facts"][0]
     say(f"{arguments.out}: {width}x{height}")
+
+
+def _prepare(
+    arguments: argparse.Namespace, settings: SettingsModel, paths: StatePaths, say: Say
+) -> None:
+    from broadcaster.avatars.shelf import find  # noqa: PLC0415
+    from broadcaster.avatars.worked_out import work_out  # noqa: PLC0415
+
+    name = arguments.name
+    with _progress() as progress:
+        formats = list(work_out(find(name, settings.station.state_dir), settings, progress))
+    for picture, pictures, before in formats:
+        size = f"{picture.width}x{picture.height} at {picture.fps} fps"
+        say(f"{name}: {size}: {pictures} pictures, {before} of them done before")
 
 
 def _remove(

@@ -7,7 +7,7 @@ picture's tick, so nothing jumps where a task begins or ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -20,6 +20,7 @@ from gpu_pool.engines.photo.body import Body, ClipBody, load
 from gpu_pool.engines.photo.box import Box
 from gpu_pool.engines.photo.folder import read_avatar
 from gpu_pool.engines.photo.framing import shown_cut
+from gpu_pool.engines.prepared import Prepared
 
 T = TypeVar("T")
 
@@ -66,6 +67,10 @@ class LoopedPictures:
             return self._body.number_at(place, self._fps)
         return 0
 
+    def places(self) -> list[int]:
+        """Every place, in the order in which they are first shown."""
+        return list(dict.fromkeys(self.place(tick) for tick in range(self.loop_ticks)))
+
     def picture(self, place: int) -> Picture:
         """The picture there, I420; the caller's own."""
         return self._body.picture(place, self._fps)
@@ -102,3 +107,16 @@ class Kept(Generic[T]):
                 self._room -= sized.size_bytes
                 self._kept[place] = sized.made
         return [self._kept[p] if p in self._kept else found[p].made for p in places]
+
+
+def whole_loop(
+    loop: LoopedPictures, prepared: Prepared[T], at_once: int
+) -> Iterator[tuple[int, int, int]]:
+    """Work out and keep what is not kept yet of a whole loop.
+
+    Yields:
+        How many pictures are done, how many there are, and how many were done before.
+    """
+    places = loop.places()
+    for done, before in prepared.complete(places, at_once):
+        yield done, len(places), before
