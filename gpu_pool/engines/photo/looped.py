@@ -40,20 +40,27 @@ class LoopedPictures:
         self._body: Body = load(folder, picture)
         self._fps = picture.fps
         avatar = read_avatar(folder)
-        stored = avatar.summary
+        self.stored = stored = avatar.summary
+        """What the folder tells of itself."""
         shown, place = shown_cut(
             stored.width, stored.height, avatar.points, picture.width, picture.height
         )
         left, top, width, height = place or (0, 0, picture.width, picture.height)
+        self._shown, self._origin = shown, np.array([left, top], np.float32)
         self.area = Box(top, top + height, left, left + width)
         """Of the channel's picture, in which the avatar is seen."""
-        self.points: Points = shown.points(avatar.points) + np.array([left, top], np.float32)
+        self.points: Points = self.placed(avatar.points)
         """(stored pictures, POINTS, 2) in pixels of the channel's picture, in the clip's order."""
         self.loop_ticks = self._body.loop_ticks(picture.fps)
         self._first: dict[int, int] = {}
         if isinstance(self._body, ClipBody):
             for tick in range(self.loop_ticks):
                 self._first.setdefault(self._body.number_at(tick, self._fps), tick)
+
+    def placed(self, points: Points) -> Points:
+        """Where points of stored pictures lie in the channel's."""
+        moved: Points = self._shown.points(points) + self._origin
+        return moved
 
     def place(self, tick: int) -> int:
         """The first tick with the same picture: a clip has it on the way there and back."""
