@@ -7,10 +7,10 @@ must never import a framework, open anything, or read a clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,9 @@ class EngineSpec:
 class AvatarRef:
     """A presenter to prepare in every worker: what ``source`` means is the engine's matter.
 
-    The same presenter in two formats, or made anew, is two avatars with two names.
+    The same presenter in two formats, or made anew, is two avatars with two names. ``prepared`` is
+    a folder for what an engine works out of it and would not work out again: it need not be there,
+    is removed with the avatar, and is empty where nothing may be kept.
     """
 
     name: str
@@ -96,6 +98,7 @@ class AvatarRef:
     picture: PictureFormat
     options: Mapping[str, Json] = field(default_factory=dict)
     engine: EngineSpec = EngineSpec("presenter")
+    prepared: str = ""
 
 
 class AvatarState(StrEnum):
@@ -325,5 +328,18 @@ class Engine(Protocol[F]):
 
         Raises:
             BatchRefused: this input can never be rendered.
+        """
+        ...
+
+
+@runtime_checkable
+class WorksOut(Protocol):
+    """An engine that works things out of an avatar's pictures and keeps them on the disk."""
+
+    def work_out(self, avatar: str) -> Iterator[tuple[int, int, int]]:
+        """Do so for the whole loop of a prepared avatar, beside the air.
+
+        Yields:
+            How many pictures are done, how many there are, and how many were done before.
         """
         ...

@@ -76,6 +76,14 @@ class AvatarRoom:
         return found
 
     @property
+    def has_landmarks(self) -> bool:
+        """Whether the networks that find a face's points are there, whole or broken."""
+        from gpu_pool.engines.face.models import DEFAULT_FOLDER, SHA256  # noqa: PLC0415 (slow)
+
+        folder = self.settings.avatars.models or DEFAULT_FOLDER
+        return any((folder / name).exists() for name in SHA256)
+
+    @property
     def _looking(self) -> Limits:
         return Limits(self.settings.avatars.make_memory_mb, 2 * JUDGE_TIMEOUT_S)
 

@@ -27,10 +27,11 @@ from broadcaster.api.upload import (
     shown_name,
 )
 from broadcaster.avatars.found import name_fault, name_from
-from broadcaster.avatars.maker import DEFAULT_ENGINE
+from broadcaster.avatars.maker import DEFAULT_ENGINE, MAKERS
 from broadcaster.avatars.making import Order, judge_source
+from broadcaster.avatars.neural import NEURAL, engine_fault
 from broadcaster.callbacks.target import Allowed, screen
-from broadcaster.errors import CallbackRefused, StoreFull
+from broadcaster.errors import AvatarError, CallbackRefused, StoreFull
 from broadcaster.store import Incoming
 from broadcaster.store.avatars import AvatarRow
 
@@ -51,6 +52,7 @@ class AvatarUpload:
     file_name: str
     handles: Points | None
     callback_url: str
+    engine: str = DEFAULT_ENGINE
 
     def row(self) -> AvatarRow:
         """What is written down of it."""
@@ -58,10 +60,10 @@ class AvatarUpload:
         return AvatarRow(
             name=self.name,
             id=self.incoming.task_id,
-            engine=DEFAULT_ENGINE,
+            engine=self.engine,
             source_name=self.file_name,
             handles=handles,
-            fingerprint=_fingerprint(self.incoming, handles),
+            fingerprint=_fingerprint(self.incoming, handles, self.engine),
             callback_url=self.callback_url,
         )
 
@@ -116,16 +118,25 @@ def receive_avatar(
         file_name,
         _handles_field(fields.get("handles", "")),
         _url(fields.get("callback_url", "").strip(), callbacks_allowed),
+        _engine(fields.get("engine", "").strip()),
     )
 
 
 def judge_avatar(room: AvatarRoom, upload: AvatarUpload) -> None:
-    """Look into the file, in a limited child.
+    """Look into the file, in a limited child, once its engine could draw it.
 
     Raises:
-        AvatarError: it can never become an avatar.
+        AvatarError: it can never become an avatar, or not here.
     """
-    order = Order(upload.name, upload.incoming.path, DEFAULT_ENGINE, handles=upload.handles)
+    fault, remedy = engine_fault(upload.engine, room.settings)
+    if fault:
+        raise AvatarError(f"The engine {upload.engine} cannot draw here: {fault}. {remedy}")
+    if upload.engine in NEURAL and not upload.handles and not room.has_landmarks:
+        raise AvatarError(
+            f"The engine {upload.engine} needs the face's landmarks, and the networks that find "
+            "them are not there (make avatars). Send handles."
+        )
+    order = Order(upload.name, upload.incoming.path, upload.engine, handles=upload.handles)
     judge_source(order, room.making)
 
 
@@ -147,6 +158,13 @@ def _name(asked: str, file_name: str) -> str:
     if fault := name_fault(asked):
         raise Refusal(409 if "taken" in fault else 422, f"{fault[:1].upper()}{fault[1:]}.")
     return asked
+
+
+def _engine(asked: str) -> str:
+    """One of the station's own; never a module that a client names."""
+    if asked and asked not in MAKERS:
+        raise Refusal(422, f"engine must be one of {', '.join(sorted(MAKERS))}.")
+    return asked or DEFAULT_ENGINE
 
 
 def _handles_field(text: str) -> Points | None:
@@ -176,9 +194,11 @@ def _url(url: str, allowed: Allowed) -> str:
     return url
 
 
-def _fingerprint(incoming: Incoming, handles: str) -> str:
-    """The same for the same file and handles, whatever the file is called."""
+def _fingerprint(incoming: Incoming, handles: str, engine: str) -> str:
+    """The same for the same file, handles and engine, whatever the file is called."""
     digest = hashlib.sha256(handles.encode() + b"\0")
+    if engine != DEFAULT_ENGINE:  # what was sent before there was a choice stays the same
+        digest.update(engine.encode() + b"\0")
     with incoming.path.open("rb") as file:
         while block := file.read(_HASHED_AT_ONCE):
             digest.update(block)

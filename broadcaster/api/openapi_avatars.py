@@ -7,6 +7,7 @@ from typing import Any
 from broadcaster.api.openapi_access import AVATAR_CALLBACKS
 from broadcaster.api.upload import JSON, MULTIPART
 from broadcaster.avatars.found import NAME
+from broadcaster.avatars.maker import DEFAULT_ENGINE, MAKERS
 from broadcaster.store.avatars import AvatarState
 
 Schema = dict[str, Any]
@@ -71,6 +72,11 @@ _UPLOAD: Schema = {
             "contentMediaType": JSON,
             "description": "points of the face in pixels of the file; they win over what is found",
         },
+        "engine": {
+            "enum": sorted(MAKERS),
+            "default": DEFAULT_ENGINE,
+            "description": "who draws it; all but photo need weights that the settings name",
+        },
         "callback_url": {"type": "string", "description": "told when it is made or has failed"},
     },
     "required": ["file"],
@@ -127,7 +133,8 @@ _CREATE: Schema = {
             s413="Too large",
             s415="Not a form",
             s422="No picture and no clip, damaged, too many pixels, too long, a picture without "
-            "exactly one face that looks at the viewer, a field that cannot be meant, or a "
+            "exactly one face that looks at the viewer, a field that cannot be meant, an engine "
+            "that cannot draw here (no weights, no landmarks), or a "
             "callback_url that may not be called. What only "
             "the whole clip tells is told by state failed",
             s429="Too many are being made; see Retry-After",

@@ -18,13 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = verbs.add_parser("show", help="all about one avatar")
     preview = verbs.add_parser("preview", help="a contact sheet of its mouth, drawn by its engine")
     preview.add_argument("--out", type=Path, required=True, help="a .png, .jpg or .webp file")
+    prepare = verbs.add_parser("prepare", help="have its neural engine look at every picture now")
     remove = verbs.add_parser("remove", help="remove an avatar and its files")
     remove.add_argument("--force", action="store_true", help="even while a channel shows it")
-    for verb in (show, preview, remove):
+    for verb in (show, preview, prepare, remove):
         verb.add_argument("name", metavar="NAME")
     for verb in (every, show):
         verb.add_argument("--json", action="store_true", help="as one line of JSON")
-    for verb in (*made, every, show, preview, remove):
+    for verb in (*made, every, show, preview, prepare, remove):
         verb.add_argument(
             "--config",
             type=Path,

@@ -1,4 +1,4 @@
-"""The verbs of ``broadcaster avatar``: create, import, list, show, preview, remove.
+"""The verbs of ``broadcaster avatar``: create, import, list, show, preview, prepare, remove.
 
 Beside the signal path. What a verb needs is imported when it runs, so that ``--help`` answers at
 once.
@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace, say: Say) -> None:
         "list": _list,
         "show": _show,
         "preview": _preview,
+        "prepare": _prepare,
         "remove": _remove,
     }[arguments.verb]
     verb(arguments, settings, StatePaths(settings.station.state_dir), say)
@@ -145,6 +146,20 @@ def _preview(
     told = run_child({**job, "out": str(out)}, making_settings(settings).limits)
     width, height = told["facts"][0]
     say(f"{arguments.out}: {width}x{height}")
+
+
+def _prepare(
+    arguments: argparse.Namespace, settings: SettingsModel, paths: StatePaths, say: Say
+) -> None:
+    from broadcaster.avatars.shelf import find  # noqa: PLC0415
+    from broadcaster.avatars.worked_out import work_out  # noqa: PLC0415
+
+    name = arguments.name
+    with _progress() as progress:
+        formats = list(work_out(find(name, settings.station.state_dir), settings, progress))
+    for picture, pictures, before in formats:
+        size = f"{picture.width}x{picture.height} at {picture.fps} fps"
+        say(f"{name}: {size}: {pictures} pictures, {before} of them done before")
 
 
 def _remove(

@@ -5,12 +5,14 @@
     avatars/<name>/<version>/about.json    who draws it, of which file it was made, and when
     avatars/<name>/<version>/picture.webp  its first picture, whole
     avatars/<name>/<version>/files/        what its engine reads
+    avatars/<name>/<version>/prepared/     what a neural engine worked out of them; may be lost
     avatars/.drafts/<id>/                  a version that is being made: renamed once it is whole
     avatars/.uploads/<id>/upload           what a client sent, until it is made
     avatars/.bundled/<name>-<hash>/        pictures of the presenters that come with the station
 
-A new version never touches the one before it, which stays while a channel may still show it. Only
-folders here: what an engine makes of ``files`` is told by ``catalogue``.
+Other files of a version never change. A new one never touches the one before it, which stays while
+a channel may still show it. Only folders here: what an engine makes of ``files`` is told by
+``catalogue``.
 """
 
 from __future__ import annotations

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterator
 
+from broadcaster.avatars.neural import engine_fault
 from broadcaster.checks.finding import Finding, Level
 from broadcaster.settings.model import SettingsModel
-
-_VAE = ("sd_vae_file", "sd_vae_diffusers")
-_WHISPER = ("whisper_tiny_openai", "whisper_tiny_hf")
-
-NEURAL: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "wav2lip": {"weights": ("wav2lip96", "wav2lip256")},
-    "musetalk": {"unet": ("musetalk_unet",), "vae": _VAE, "whisper": _WHISPER},
-    "latentsync": {"unet": ("latentsync10_unet",), "vae": _VAE, "whisper": _WHISPER},
-}
-"""Engines that need torch and files of weights -> option -> the variants that will do."""
 
 
 def check_avatars(settings: SettingsModel) -> Iterator[Finding]:
@@ -46,32 +35,8 @@ def check_avatars(settings: SettingsModel) -> Iterator[Finding]:
             size = f"{entry.kind} {entry.width}x{entry.height}"
             fault, remedy = engine_fault(entry.engine, settings)
             level: Level = "warn" if fault else "ok"
-            yield Finding(level, what, f"{size}, {entry.engine}{fault}{notes}", remedy)
-
-
-def engine_fault(engine: str, settings: SettingsModel) -> tuple[str, str]:
-    """Why an engine will not draw here, and what helps; empty where it will."""
-    from gpu_pool.engines.checkpoint import (  # noqa: PLC0415 (slow)
-        CheckpointRefused,
-        identify,
-        open_checkpoint,
-    )
-
-    if engine not in NEURAL:
-        return "", ""
-    if find_spec("torch") is None:
-        return "; torch is not installed, so nothing will be drawn", "requirements/setup.sh gpu"
-    options = settings.pool.engines.get(engine, {})
-    for option, variants in NEURAL[engine].items():
-        where = f"pool.engines.{engine}.{option}"
-        if not options.get(option):
-            missing = f"; it has no {option}, so nothing will be drawn"
-            return missing, f"Name the file of its {option} in {where}."
-        try:
-            identify(open_checkpoint(Path(str(options[option]))), variants)
-        except CheckpointRefused as error:
-            return f"; nothing will be drawn: {error}", f"Correct {where}."
-    return "", ""
+            lost = f"; nothing will be drawn: {fault}" if fault else ""
+            yield Finding(level, what, f"{size}, {entry.engine}{lost}{notes}", remedy)
 
 
 def _check_face_models(settings: SettingsModel) -> Finding:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from broadcaster.avatars.pooled import avatar_ref, with_options
 from broadcaster.avatars.shelf import find
 from broadcaster.errors import RenderError
 from broadcaster.idle.presenter import avatar_at
@@ -19,7 +20,6 @@ from broadcaster.mixer.blend import Picture
 from broadcaster.render.order import RenderOrder
 from broadcaster.settings.model import Pool as PoolSettings
 from broadcaster.settings.model import SettingsModel
-from broadcaster.studio.backdrop import avatar_ref, with_options
 from gpu_pool.contracts import AvatarRef, PictureFormat, PoolError
 from gpu_pool.devices import find_devices
 from gpu_pool.limits import Limits

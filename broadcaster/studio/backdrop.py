@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from broadcaster.avatars.carried import label
 from broadcaster.avatars.found import FoundAvatar
+from broadcaster.avatars.pooled import avatar_ref
 from broadcaster.settings.model import SettingsModel
-from gpu_pool.contracts import AvatarRef, EngineSpec, PictureFormat
+from gpu_pool.contracts import AvatarRef, PictureFormat
 from gpu_pool.ring import MEMORY
 
 RING_S = 6.0
 """Pictures per channel: four seconds for the task on air, half of that for the next. A studio that
 is killed is rendering again after 1.2 s, on a busy machine after 3: nobody is to see that."""
-
-EngineOptions = Mapping[str, Mapping[str, bool | int | float | str]]
-"""Engine -> what its maker takes, as the settings say."""
 
 MEMORY_SHARE = 0.6
 """Of what is free in shared memory, at most."""
@@ -46,18 +43,6 @@ def backdrops(settings: SettingsModel, cast: Mapping[str, FoundAvatar]) -> dict[
             avatar = avatar_ref(shown, PictureFormat(video.width, video.height, video.fps))
             found[channel.name] = Backdrop(shown, avatar, channel.audio.sample_rate)
     return found
-
-
-def avatar_ref(avatar: FoundAvatar, picture: PictureFormat) -> AvatarRef:
-    """An avatar in a channel's format, as the pool knows it."""
-    name = f"{label(avatar)}-{picture.width}x{picture.height}-{picture.fps}"
-    return AvatarRef(name, str(avatar.source), picture, engine=EngineSpec(avatar.engine))
-
-
-def with_options(avatar: AvatarRef, engines: EngineOptions) -> AvatarRef:
-    """The same avatar, its engine with the options that the settings give it."""
-    options = engines.get(avatar.engine.name, {})
-    return replace(avatar, engine=replace(avatar.engine, options=options)) if options else avatar
 
 
 def ring_slots(channels: dict[str, Backdrop], most_mb: int) -> tuple[int, int]:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from broadcaster.avatars.found import FoundAvatar
-from broadcaster.studio.backdrop import Backdrop, EngineOptions, avatar_ref, with_options
+from broadcaster.avatars.pooled import EngineOptions, avatar_ref, with_options
+from broadcaster.studio.backdrop import Backdrop
 from gpu_pool.contracts import (
     AvatarRef,
     AvatarStanding,

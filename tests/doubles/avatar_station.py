@@ -27,11 +27,13 @@ def until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> 
 class AvatarStation:
     """Sound only: nobody renders, so that a studio is there at once."""
 
-    def __init__(self, root: Path, **avatars: Any) -> None:
+    def __init__(self, root: Path, *, pool: dict[str, Any] | None = None, **avatars: Any) -> None:
         settings = {"make_timeout_s": 60.0, "models": str(root.parent / "no-models"), **avatars}
         channels = [{"name": "main", "avatar": "none"}]
         callbacks = {"allow": ["127.0.0.1"]}
-        self.api = ApiServer(root, channels=channels, avatars=settings, callbacks=callbacks)
+        self.api = ApiServer(
+            root, channels=channels, avatars=settings, callbacks=callbacks, pool=pool or {}
+        )
         self.paths = self.api.paths
         self.shelf = Shelf(self.paths.avatars)
         self.journal = AvatarJournal(self.paths.database, 100)

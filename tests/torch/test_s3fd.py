@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gpu_pool.engines.checkpoint import CheckpointRefused, layout, open_checkpoint
-from gpu_pool.engines.s3fd.detect import Found, apart, best_face, decoded
+from gpu_pool.engines.s3fd.detect import Found, apart, decoded, faces_in
 from gpu_pool.engines.s3fd.network import MEAN, S3fd
 from tests.doubles.recipe_networks import CONFORMANCE, TOLERANCE, off
 from tests.doubles.weight_files import zero_weights
@@ -69,6 +69,6 @@ def test_one_box_is_left_of_each_face() -> None:
 
 def test_a_picture_without_a_face_has_none_and_other_weights_are_refused(tmp_path: Path) -> None:
     blank = S3fd(open_checkpoint(zero_weights(tmp_path / "s3fd.pth", layout("s3fd"))))
-    assert best_face(blank, np.zeros((64, 64, 3), np.uint8)) is None
+    assert faces_in(blank, np.zeros((64, 64, 3), np.uint8)) == []
     with pytest.raises(CheckpointRefused, match="not S3FD"):
         S3fd(open_checkpoint(zero_weights(tmp_path / "x.pth", layout("bisenet"))))

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from broadcaster.avatars.making import Order, make_avatar, making_settings
+from broadcaster.avatars.neural import engine_fault
 from broadcaster.avatars.shelf import Shelf
 from broadcaster.avatars.substitute import with_avatars_that_exist
 from broadcaster.avatars.usage import Usage, named_by, shown_by
-from broadcaster.checks.avatars import check_avatars, engine_fault
+from broadcaster.checks.avatars import check_avatars
 from broadcaster.checks.finding import Finding
 from broadcaster.settings.model import SettingsModel
 from broadcaster.store import ChannelAvatar, WishState
@@ -77,14 +78,14 @@ def test_check_tells_what_a_neural_engine_lacks(
         told = check_avatars(asked.model_copy(update={"pool": pool}))
         return next(each for each in told if each.what == "avatar bob")
 
-    monkeypatch.setattr("broadcaster.checks.avatars.find_spec", lambda _name: None)
-    assert found().remedy == "requirements/setup.sh gpu"
-    monkeypatch.setattr("broadcaster.checks.avatars.find_spec", lambda name: name)
     assert "no weights" in found().detail
+    monkeypatch.setattr("broadcaster.avatars.neural.find_spec", lambda _name: None)
+    assert found(weights="w.pth").remedy == "requirements/setup.sh gpu"
+    monkeypatch.setattr("broadcaster.avatars.neural.find_spec", lambda name: name)
     other = zero_weights(tmp_path / "x.pth", layout("s3fd"), "F16")
     assert "this is S3FD face detector" in found(weights=str(other)).detail
     with_several = settings(tmp_path, "bob").pool.model_copy(
-        update={"engines": {"musetalk": {"unet": str(other)}}}
+        update={"engines": {"musetalk": dict.fromkeys(("unet", "vae", "whisper"), str(other))}}
     )
     several = asked.model_copy(update={"pool": with_several})
     assert "this is S3FD face detector, not MuseTalk UNet" in engine_fault("musetalk", several)[0]

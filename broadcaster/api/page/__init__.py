@@ -15,6 +15,7 @@ from flask import Blueprint, Response, request
 from markupsafe import escape
 
 from broadcaster.api.station import StationView, station_view
+from broadcaster.avatars.neural import set_up
 
 page = Blueprint("page", __name__)
 
@@ -68,11 +69,12 @@ def icon() -> Response:
 
 
 def _settings(view: StationView) -> str:
-    """What the script must know before it asks: sizes, and whether there is a preview."""
+    """What the script must know before it asks: sizes, engines, whether there is a preview."""
     sizes = {name: [c.video.width, c.video.height] for name, c in view.channels.items()}
     sound, avatar = view.settings.api.max_upload_mb, view.settings.avatars.max_upload_mb
     most_mb = {"sound": sound, "avatar": avatar}
-    return json.dumps({"preview": view.settings.has_preview, "sizes": sizes, "most_mb": most_mb})
+    told = {"preview": view.settings.has_preview, "sizes": sizes, "most_mb": most_mb}
+    return json.dumps({**told, "engines": set_up(view.settings)})
 
 
 @functools.cache

@@ -143,6 +143,13 @@ async function removeAvatar(avatar) {
 
 /* ---- adding a face ------------------------------------------------------------------------------ */
 
+// A choice only where the settings name the weights of another engine.
+function offerEngines() {
+  const names = ["photo", ...settings.engines];
+  $("avatar-engine").replaceChildren(...names.map((name) => make("option", "", name)));
+  $("avatar-engines").hidden = !settings.engines.length;
+}
+
 // Gives whether the station took it.
 async function addAvatar(file, handles) {
   $("avatar-file").value = "";
@@ -150,6 +157,7 @@ async function addAvatar(file, handles) {
   if (isTooLarge(file, settings.most_mb.avatar, SHELF_SAID)) return false;
   const body = new FormData();
   if (handles) body.append("handles", JSON.stringify(handles));
+  if (settings.engines.length) body.append("engine", $("avatar-engine").value);
   body.append("file", file, file.name);
   $("avatar-file").disabled = true;
   const told = await send("avatars", "POST", body, { place: SHELF_SAID });
@@ -205,3 +213,5 @@ $("avatar-file").addEventListener("change", () => {
   const [file] = $("avatar-file").files;
   if (file) addAvatar(file);
 });
+
+offerEngines();

@@ -11,17 +11,25 @@ from typing import Generic, Protocol, TypeVar
 import cv2
 import torch
 
+from gpu_pool.contracts import AvatarRef
+from gpu_pool.engines.prepared import Keeping
 
-class Threaded(Protocol):
-    """Options with the threads of a CPU worker."""
+
+class Common(Protocol):
+    """Options that both engines have."""
 
     @property
     def threads(self) -> int:
         """One or more."""
         ...
 
+    @property
+    def disk_mb(self) -> int:
+        """Of what may be kept beside an avatar; 0 for nothing."""
+        ...
 
-O = TypeVar("O", bound=Threaded)  # noqa: E741 (options)
+
+O = TypeVar("O", bound=Common)  # noqa: E741 (options)
 N = TypeVar("N")
 A = TypeVar("A")
 
@@ -52,6 +60,9 @@ class DiffusionEngine(Generic[O, N, A]):
     def forget(self, avatar: str) -> None:
         """Let go of a prepared avatar."""
         self._avatars.pop(avatar, None)
+
+    def _keeping(self, avatar: AvatarRef, weights: str) -> Keeping:
+        return Keeping(avatar.prepared, weights, self._options.disk_mb << 20)
 
     def _loaded(self) -> N:
         assert self._networks is not None, "load comes first"

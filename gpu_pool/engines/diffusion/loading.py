@@ -71,6 +71,15 @@ def load_parser(file: Path, device: str) -> FaceParser:
     return _filled(FaceParser, _opened(file, ["bisenet"]), dict, device, torch.float32)
 
 
+def weights_hash(*files: str) -> str:
+    """Of these files together; empty names are left out.
+
+    Raises:
+        CheckpointRefused: as above.
+    """
+    return " ".join(open_checkpoint(Path(each)).sha256() for each in files if each)
+
+
 def _opened(file: Path, wanted: Iterable[str]) -> Checkpoint:
     checkpoint = open_checkpoint(file)
     identify(checkpoint, wanted)

@@ -6,7 +6,7 @@ remembers the pictures before, so it is worked out for the whole clip in its ord
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,13 @@ from gpu_pool.engines.latentsync.face import (
 )
 from gpu_pool.engines.latentsync.picture import masked, pixels
 from gpu_pool.engines.photo.box import Box
-from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized
+from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized, whole_loop
 from gpu_pool.engines.photo.paste import Patch, bgr_of
+from gpu_pool.engines.prepared import Arrays, Keeping, Prepared, Work
+from gpu_pool.engines.tensors import as_array, as_tensor
+
+_LATENT_SHAPE = (8, 32, 32)
+_NOWHERE = Keeping()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,40 +63,67 @@ class AlignedFace:
         picture: the channel's format.
         vae: whose encoder looks at the faces.
         keep_bytes: so much may be kept of pictures, faces and latents.
+        keeping: what may be kept on the disk.
 
     Raises:
         AvatarRefused: the folder is no avatar, or its face too small.
     """
 
-    def __init__(self, folder: Path, picture: PictureFormat, vae: Vae, keep_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        picture: PictureFormat,
+        vae: Vae,
+        keep_bytes: int,
+        keeping: Keeping = _NOWHERE,
+    ) -> None:
         self._loop = LoopedPictures(folder, picture)
         self._vae = vae
         self._matrices = matrices_in(self._loop)
         self._boxes = boxes_in(self._loop, self._matrices)
+        alignment = [matrix.tolist() for matrix in self._matrices]
+        kind = str(vae.quant_conv.weight.dtype)
+        parts = keeping.parts(folder, "latentsync", picture, self._boxes, alignment, kind)
+        work = Work(self._latents, _packed, self._unpacked)
+        self._prepared: Prepared[Tensor] = Prepared(work, parts)
         self._kept: Kept[Shown] = Kept(self._made, keep_bytes)
 
     def shown(self, ticks: Sequence[int]) -> list[Shown]:
         """What stands in the idle loop at these ticks."""
         return self._kept.of([self._loop.place(tick) for tick in ticks])
 
+    def work_out(self, at_once: int) -> Iterator[tuple[int, int, int]]:
+        """See ``looped.whole_loop``."""
+        return whole_loop(self._loop, self._prepared, at_once)
+
     def _made(self, places: Sequence[int]) -> list[Sized[Shown]]:
-        pictures = [self._loop.picture(place) for place in places]
-        numbers = [self._loop.number(place) for place in places]
-        boxes = [self._boxes[number] for number in numbers]
-        local = [
-            moved(self._matrices[number], box) for number, box in zip(numbers, boxes, strict=True)
-        ]
-        crops = [_rgb(picture, box) for picture, box in zip(pictures, boxes, strict=True)]
-        faces = [aligned(crop, matrix) for crop, matrix in zip(crops, local, strict=True)]
-        seen, latents = face_latents(self._vae, np.stack(faces))
         made = []
-        for index, (picture, box, matrix) in enumerate(zip(pictures, boxes, local, strict=True)):
+        for place, latents in zip(places, self._prepared.of(places), strict=True):
+            picture, box, matrix = self._loop.picture(place), *self._laid(place)
             where = seat(matrix, box.width, box.height)
-            shown = Shown(picture, weighed(box, where), where, seen[index], latents[index])
+            seen = faces_seen(self._vae, aligned(_rgb(picture, box), matrix)[None])[0]
+            shown = Shown(picture, weighed(box, where), where, seen, latents)
             tensors = shown.seen.nbytes + shown.latents.nbytes
             arrays = where.weight.nbytes * 2 + shown.patch.luma.nbytes * 3 // 2
             made.append(Sized(shown, picture.nbytes + tensors + arrays))
         return made
+
+    def _latents(self, places: Sequence[int]) -> list[Tensor]:
+        faces = []
+        for place in places:
+            box, matrix = self._laid(place)
+            faces.append(aligned(_rgb(self._loop.picture(place), box), matrix))
+        return list(face_latents(self._vae, faces_seen(self._vae, np.stack(faces))))
+
+    def _laid(self, place: int) -> tuple[Box, Matrix]:
+        """What may change of a picture, and the face's alignment from its pixels."""
+        number = self._loop.number(place)
+        box = self._boxes[number]
+        return box, moved(self._matrices[number], box)
+
+    def _unpacked(self, place: int, arrays: Arrays) -> Tensor | None:
+        weight = self._vae.quant_conv.weight
+        return as_tensor(arrays.get("latents"), _LATENT_SHAPE, weight.dtype, weight.device)
 
 
 def moved(matrix: Matrix, box: Box) -> Matrix:
@@ -109,13 +141,21 @@ def weighed(box: Box, where: Seat) -> Patch:
     return Patch(box, box, luma, chroma)
 
 
-def face_latents(vae: Vae, faces: Rgb) -> tuple[Tensor, Tensor]:
-    """Aligned faces (n, 256, 256, 3) to what is seen of them and (n, 8, 32, 32) latents."""
-    weight = vae.quant_conv.weight
+def faces_seen(vae: Vae, faces: Rgb) -> Tensor:
+    """Aligned faces (n, 256, 256, 3) as pixels where the autoencoder is."""
+    return pixels(torch.from_numpy(faces).to(vae.quant_conv.weight.device))
+
+
+def face_latents(vae: Vae, seen: Tensor) -> Tensor:
+    """Pixels of faces to (n, 8, 32, 32) latents: of the masked ones, and of the whole ones."""
+    kind = vae.quant_conv.weight.dtype
     with torch.inference_mode():
-        seen = pixels(torch.from_numpy(faces).to(weight.device))
-        both = (masked(seen).to(weight.dtype), seen.to(weight.dtype))
-        return seen, torch.cat([vae.latents(each) for each in both], dim=1)
+        both = (masked(seen).to(kind), seen.to(kind))
+        return torch.cat([vae.latents(each) for each in both], dim=1)
+
+
+def _packed(latents: Tensor) -> Arrays:
+    return {"latents": as_array(latents)}
 
 
 def _rgb(picture: Picture, box: Box) -> Rgb:

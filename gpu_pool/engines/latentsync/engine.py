@@ -14,6 +14,7 @@ Options::
     precision: auto            float32, bfloat16 or float16; auto is bfloat16 on a GPU and
                                on a CPU with matrix units for it, else float32
     threads: 1                 of a CPU worker
+    disk_mb: 1024              of what the networks saw, per avatar, kept beside it
     keep_mb: 1024              of pictures, faces and latents, per avatar
 
 A task's own cues ``inference_steps`` and ``guidance_scale`` go before the options.
@@ -21,7 +22,7 @@ A task's own cues ``inference_steps`` and ``guidance_scale`` go before the optio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -48,6 +49,7 @@ from gpu_pool.engines.diffusion.loading import (
     load_unet,
     load_vae,
     load_whisper,
+    weights_hash,
 )
 from gpu_pool.engines.diffusion.unet import UNet
 from gpu_pool.engines.diffusion.vae import Vae
@@ -62,6 +64,9 @@ from gpu_pool.windows import sound_span
 
 MOST_GUIDANCE = 100.0
 """As the API takes it."""
+
+_LOOKED_AT_ONCE = 8
+"""Pictures, where nobody waits for them."""
 
 _SLOWEST_FPS = 24
 _CHUNK_S = (FRAMES - 1) / _SLOWEST_FPS
@@ -80,6 +85,7 @@ class Options:
     precision: str = "auto"
     threads: int = 1
     keep_mb: int = 1024
+    disk_mb: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,8 @@ class Networks:
     unet: UNet
     vae: Vae
     hearing: Hearing
+    looking: str = ""
+    """Hash of the weights that look at pictures; empty where nothing is kept on the disk."""
 
 
 def load_networks(options: Options, device: str) -> Networks:
@@ -103,6 +111,7 @@ def load_networks(options: Options, device: str) -> Networks:
         load_unet(Path(options.unet), LATENTSYNC_INPUTS, device, dtype),
         load_vae(Path(options.vae), device, dtype),
         Hearing(whisper, first_generation=True),
+        weights_hash(options.vae) if options.disk_mb else "",
     )
 
 
@@ -126,9 +135,18 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
         Raises:
             AvatarRefused: it is none, or its face is too small.
         """
+        networks = self._loaded()
         self._avatars[avatar.name] = AlignedFace(
-            Path(avatar.source), avatar.picture, self._loaded().vae, self._options.keep_mb << 20
+            Path(avatar.source),
+            avatar.picture,
+            networks.vae,
+            self._options.keep_mb << 20,
+            self._keeping(avatar, networks.looking),
         )
+
+    def work_out(self, avatar: str) -> Iterator[tuple[int, int, int]]:
+        """As ``WorksOut``."""
+        return self._avatars[avatar].work_out(_LOOKED_AT_ONCE)
 
     def features(self, sound: Sound, first: int, count: int, fps: int) -> Tensor:
         """What every picture of the batch's chunks hears, (n * 16, 50, 384)."""
@@ -225,7 +243,7 @@ def make(options: Mapping[str, Json]) -> LatentSyncEngine:
         OptionsRefused: an option is unknown, missing, or out of its range.
     """
     read = read_options(Options, "latentsync", options)
-    check_least("latentsync", read, steps=1, guidance=0, threads=1, keep_mb=0)
+    check_least("latentsync", read, steps=1, guidance=0, threads=1, keep_mb=0, disk_mb=0)
     if read.steps > MOST_STEPS or read.guidance > MOST_GUIDANCE:
         raise OptionsRefused(f"latentsync: up to {MOST_STEPS} steps and guidance {MOST_GUIDANCE:g}")
     dtype_of(read.precision, "cpu")

@@ -1,12 +1,12 @@
 """An avatar as MuseTalk needs it: where the face is, its latents, and how it goes back.
 
 Between the photo avatar's folder and the engine. Nothing here depends on the sound; every picture
-of the loop is worked on once.
+of the loop is worked on once, and what the networks saw in it is kept on the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,16 @@ from gpu_pool.engines.musetalk import blend
 from gpu_pool.engines.musetalk.boxes import MARGIN_PX, boxes_in
 from gpu_pool.engines.musetalk.parser import FaceParser
 from gpu_pool.engines.photo.box import Bgr, Box
-from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized
+from gpu_pool.engines.photo.looped import BroughtMask, Kept, LoopedPictures, Sized, whole_loop
 from gpu_pool.engines.photo.paste import Patch, bgr_of
+from gpu_pool.engines.prepared import Arrays, Keeping, Prepared, Work
+from gpu_pool.engines.tensors import as_array, as_tensor
 
 SIZE = 256
 """Of the face that the network sees and draws."""
+
+_LATENT_SHAPE = (8, SIZE // 8, SIZE // 8)
+_NOWHERE = Keeping()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,14 @@ class Shown:
     patch: Patch
     latents: Tensor
     """(8, 32, 32): of the face with its lower half black, and of the whole face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """What the networks saw in one picture: (8, 32, 32), and the square's mask with a parser."""
+
+    latents: Tensor
+    mask: NDArray[np.uint8] | None
 
 
 class MuseFace:
@@ -50,6 +63,7 @@ class MuseFace:
             that the avatar brought along come before both.
         first_version: 1.0: no margin below the chin, smaller squares, other parts kept.
         keep_bytes: so much may be kept of pictures and latents.
+        keeping: what may be kept on the disk.
 
     Raises:
         AvatarRefused: the folder is no avatar, or its face too small.
@@ -63,43 +77,84 @@ class MuseFace:
         parser: FaceParser | None,
         first_version: bool,
         keep_bytes: int,
+        keeping: Keeping = _NOWHERE,
     ) -> None:
         self._loop = LoopedPictures(folder, picture)
-        self._vae, self._parser, self._first_version = vae, parser, first_version
+        self._vae, self._first_version = vae, first_version
+        self._parser = parser if self._brought_mask(0) is None else None
         self._boxes = boxes_in(self._loop, 0 if first_version else MARGIN_PX)
         self._frame = Box(0, picture.height, 0, picture.width)
+        kind = vae.quant_conv.weight.dtype
+        parts = keeping.parts(
+            folder, "musetalk", picture, self._boxes, first_version, self._parser is None, str(kind)
+        )
+        work = Work(self._looked_at, _packed, self._unpacked)
+        self._prepared: Prepared[Worked] = Prepared(work, parts)
         self._kept: Kept[Shown] = Kept(self._made, keep_bytes)
 
     def shown(self, ticks: Sequence[int]) -> list[Shown]:
         """What stands in the idle loop at these ticks."""
         return self._kept.of([self._loop.place(tick) for tick in ticks])
 
+    def work_out(self, at_once: int) -> Iterator[tuple[int, int, int]]:
+        """See ``looped.whole_loop``."""
+        return whole_loop(self._loop, self._prepared, at_once)
+
     def _made(self, places: Sequence[int]) -> list[Sized[Shown]]:
-        pictures = [self._loop.picture(place) for place in places]
-        boxes = [self._boxes[self._loop.number(place)] for place in places]
-        faces = [_seen(bgr_of(p, box)) for p, box in zip(pictures, boxes, strict=True)]
-        latents = face_latents(self._vae, np.stack(faces))
         made = []
-        for place, picture, box, own in zip(places, pictures, boxes, latents, strict=True):
-            shown = Shown(picture, self._patch(place, picture, box), own)
-            size = picture.nbytes + own.nbytes + shown.patch.luma.nbytes * 3 // 2
-            made.append(Sized(shown, size))
+        for place, worked in zip(places, self._prepared.of(places), strict=True):
+            picture, box = self._loop.picture(place), self._box(place)
+            patch = self._patch(place, box, worked.mask)
+            size = picture.nbytes + worked.latents.nbytes + patch.luma.nbytes * 3 // 2
+            made.append(Sized(Shown(picture, patch, worked.latents), size))
         return made
 
-    def _patch(self, place: int, picture: Picture, box: Box) -> Patch:
-        brought = self._loop.mask_for("musetalk", self._loop.number(place))
+    def _looked_at(self, places: Sequence[int]) -> list[Worked]:
+        pictures = [self._loop.picture(place) for place in places]
+        boxes = [self._box(place) for place in places]
+        faces = [_seen(bgr_of(p, box)) for p, box in zip(pictures, boxes, strict=True)]
+        latents = face_latents(self._vae, np.stack(faces))
+        masks = [self._mask(p, box) for p, box in zip(pictures, boxes, strict=True)]
+        return [Worked(*each) for each in zip(latents, masks, strict=True)]
+
+    def _patch(self, place: int, box: Box, mask: NDArray[np.uint8] | None) -> Patch:
+        brought = self._brought_mask(place)
         if brought is not None:
             return masked_patch(box, brought.around, brought.mask, self._frame)
+        if mask is not None:
+            return masked_patch(box, self._square(box), mask, self._frame)
+        return Patch.of(box)
+
+    def _brought_mask(self, place: int) -> BroughtMask | None:
+        return self._loop.mask_for("musetalk", self._loop.number(place))
+
+    def _mask(self, picture: Picture, box: Box) -> NDArray[np.uint8] | None:
         if self._parser is None:
-            return Patch.of(box)
-        corners = (box.left, box.top, box.right, box.bottom)
-        expand = blend.EXPAND_1_0 if self._first_version else blend.EXPAND
+            return None
         blur = blend.BLUR_1_0 if self._first_version else blend.BLUR_PREPARED
         kept = blend.Kept.ALL_1_0 if self._first_version else blend.Kept.JAW
-        around = blend.square(corners, expand)
+        around = self._square(box)
         labels = self._parser.labels(_square_rgb(picture, around, self._frame))
-        mask = blend.soft_mask(blend.parts(labels, kept), corners, around, blur)
-        return masked_patch(box, around, mask, self._frame)
+        return blend.soft_mask(blend.parts(labels, kept), _corners(box), around, blur)
+
+    def _unpacked(self, place: int, arrays: Arrays) -> Worked | None:
+        weight = self._vae.quant_conv.weight
+        latents = as_tensor(arrays.get("latents"), _LATENT_SHAPE, weight.dtype, weight.device)
+        mask = arrays.get("mask")
+        if latents is None or (mask is None) is not (self._parser is None):
+            return None
+        left, top, right, bottom = self._square(self._box(place))
+        expected = bottom - top, right - left
+        if mask is not None and (mask.shape != expected or mask.dtype != np.uint8):
+            return None
+        return Worked(latents, mask)
+
+    def _box(self, place: int) -> Box:
+        return self._boxes[self._loop.number(place)]
+
+    def _square(self, box: Box) -> blend.Box:
+        expand = blend.EXPAND_1_0 if self._first_version else blend.EXPAND
+        return blend.square(_corners(box), expand)
 
 
 def face_latents(vae: Vae, faces: Bgr) -> Tensor:
@@ -129,6 +184,15 @@ def masked_patch(box: Box, around: blend.Box, mask: NDArray[np.uint8], frame: Bo
     half = (outer.width // 2, outer.height // 2)
     chroma = np.asarray(cv2.resize(luma, half, interpolation=cv2.INTER_AREA), np.float32)
     return Patch(box, outer, luma, chroma)
+
+
+def _corners(box: Box) -> blend.Box:
+    return box.left, box.top, box.right, box.bottom
+
+
+def _packed(worked: Worked) -> Arrays:
+    arrays = {"latents": as_array(worked.latents)}
+    return arrays if worked.mask is None else {**arrays, "mask": worked.mask}
 
 
 def _seen(face: Bgr) -> Bgr:

@@ -15,12 +15,13 @@ Options::
                                on a CPU with matrix units for it, else float32
     batch_pictures: 8          pictures drawn by one pass: 0.32 s at 25 fps
     threads: 1                 of a CPU worker
+    disk_mb: 1024              of what the networks saw, per avatar, kept beside it
     keep_mb: 1024              of pictures and latents, per avatar
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from gpu_pool.engines.diffusion.loading import (
     load_unet,
     load_vae,
     load_whisper,
+    weights_hash,
 )
 from gpu_pool.engines.diffusion.unet import UNet
 from gpu_pool.engines.diffusion.vae import Vae
@@ -70,6 +72,7 @@ class Options:
     batch_pictures: int = 8
     threads: int = 1
     keep_mb: int = 1024
+    disk_mb: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class Networks:
     vae: Vae
     hearing: Hearing
     parser: FaceParser | None = None
+    looking: str = ""
+    """Hash of the weights that look at pictures; empty where nothing is kept on the disk."""
 
 
 def load_networks(options: Options, device: str) -> Networks:
@@ -95,6 +100,7 @@ def load_networks(options: Options, device: str) -> Networks:
         load_vae(Path(options.vae), device, dtype),
         Hearing(whisper, options.version == "1.0"),
         load_parser(Path(options.parser), device) if options.parser else None,
+        weights_hash(options.vae, options.parser) if options.disk_mb else "",
     )
 
 
@@ -126,7 +132,12 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
             networks.parser,
             self._options.version == "1.0",
             self._options.keep_mb << 20,
+            self._keeping(avatar, networks.looking),
         )
+
+    def work_out(self, avatar: str) -> Iterator[tuple[int, int, int]]:
+        """As ``WorksOut``."""
+        return self._avatars[avatar].work_out(self._options.batch_pictures)
 
     def features(self, sound: Sound, first: int, count: int, fps: int) -> Tensor:
         """What every picture hears, (count, 50, 384), with the places of its tokens added."""
@@ -184,7 +195,7 @@ def make(options: Mapping[str, Json]) -> MuseTalkEngine:
         OptionsRefused: an option is unknown, missing, or out of its range.
     """
     read = read_options(Options, "musetalk", options)
-    check_least("musetalk", read, batch_pictures=1, threads=1, keep_mb=0)
+    check_least("musetalk", read, batch_pictures=1, threads=1, keep_mb=0, disk_mb=0)
     if read.version not in {"1.0", "1.5"}:
         raise OptionsRefused(f"musetalk: version has to be 1.0 or 1.5, not {read.version!r}")
     dtype_of(read.precision, "cpu")

@@ -8,7 +8,7 @@ picture's tick, so nothing jumps where a task begins or ends.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -23,6 +23,7 @@ from gpu_pool.engines.photo.body import Body, ClipBody, load
 from gpu_pool.engines.photo.box import Box
 from gpu_pool.engines.photo.folder import read_avatar
 from gpu_pool.engines.photo.framing import shown_cut
+from gpu_pool.engines.prepared import Prepared
 
 T = TypeVar("T")
 
@@ -55,22 +56,28 @@ class LoopedPictures:
         self._body: Body = load(folder, picture)
         self._fps = picture.fps
         avatar = read_avatar(folder)
-        stored = avatar.summary
+        self.stored = stored = avatar.summary
+        """What the folder tells of itself."""
         shown, place = shown_cut(
             stored.width, stored.height, avatar.points, picture.width, picture.height
         )
         left, top, width, height = place or (0, 0, picture.width, picture.height)
         self._brought, self._brought_for = avatar.boxes, stored.boxes_for
-        self._shown, self._offset = shown, np.array([left, top, left, top], np.float32)
+        self._shown, self._origin = shown, np.array([left, top], np.float32)
         self.area = Box(top, top + height, left, left + width)
         """Of the channel's picture, in which the avatar is seen."""
-        self.points: Points = shown.points(avatar.points) + np.array([left, top], np.float32)
+        self.points: Points = self.placed(avatar.points)
         """(stored pictures, POINTS, 2) in pixels of the channel's picture, in the clip's order."""
         self.loop_ticks = self._body.loop_ticks(picture.fps)
         self._first: dict[int, int] = {}
         if isinstance(self._body, ClipBody):
             for tick in range(self.loop_ticks):
                 self._first.setdefault(self._body.number_at(tick, self._fps), tick)
+
+    def placed(self, points: Points) -> Points:
+        """Where points of stored pictures lie in the channel's."""
+        moved: Points = self._shown.points(points) + self._origin
+        return moved
 
     def place(self, tick: int) -> int:
         """The first tick with the same picture: a clip has it on the way there and back."""
@@ -84,6 +91,10 @@ class LoopedPictures:
             return self._body.number_at(place, self._fps)
         return 0
 
+    def places(self) -> list[int]:
+        """Every place, in the order in which they are first shown."""
+        return list(dict.fromkeys(self.place(tick) for tick in range(self.loop_ticks)))
+
     def boxes_for(self, engine: str) -> list[Box] | None:
         """The boxes that the avatar brought along for an engine, one a stored picture.
 
@@ -94,7 +105,7 @@ class LoopedPictures:
         area = self.area
         low = np.array([area.left, area.top] * 2)
         high = np.array([area.right, area.bottom] * 2)
-        rounded = np.clip(np.rint(self._placed(self._brought.boxes)), low, high).astype(int)
+        rounded = np.clip(np.rint(self._edges(self._brought.boxes)), low, high).astype(int)
         return [Box(top, bottom, left, right) for left, top, right, bottom in rounded.tolist()]
 
     def mask_for(self, engine: str, number: int) -> BroughtMask | None:
@@ -103,7 +114,7 @@ class LoopedPictures:
         if brought is None or self._brought_for != engine or brought.squares is None:
             return None
         assert brought.masks is not None, "they come together"
-        edges = self._placed(brought.squares[number])
+        edges = self._edges(brought.squares[number])
         return self._drawn_mask(brought.masks[number], edges.astype(float).tolist())
 
     def _drawn_mask(self, mask: NDArray[np.uint8], edges: list[float]) -> BroughtMask:
@@ -126,8 +137,8 @@ class LoopedPictures:
         )
         return BroughtMask((x1, y1, x2, y2), np.asarray(drawn, np.uint8))
 
-    def _placed(self, edges: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._shown.edges(edges) + self._offset
+    def _edges(self, edges: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._shown.edges(edges) + np.tile(self._origin, 2)
 
     def picture(self, place: int) -> Picture:
         """The picture there, I420; the caller's own."""
@@ -165,3 +176,16 @@ class Kept(Generic[T]):
                 self._room -= sized.size_bytes
                 self._kept[place] = sized.made
         return [self._kept[p] if p in self._kept else found[p].made for p in places]
+
+
+def whole_loop(
+    loop: LoopedPictures, prepared: Prepared[T], at_once: int
+) -> Iterator[tuple[int, int, int]]:
+    """Work out and keep what is not kept yet of a whole loop.
+
+    Yields:
+        How many pictures are done, how many there are, and how many were done before.
+    """
+    places = loop.places()
+    for done, before in prepared.complete(places, at_once):
+        yield done, len(places), before

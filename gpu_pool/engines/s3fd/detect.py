@@ -6,7 +6,7 @@ Between a picture and the box that is cut out of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ _FINEST, _ANCHOR = 4, 4
 """Pixels of the finest cell; an anchor's side in cells."""
 
 
+Rows = NDArray[np.float64]
+"""(faces, 5): left, top, right, bottom, score."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A face: pixels of the picture, which it may leave, and how sure."""
@@ -36,47 +40,57 @@ class Found:
     bottom: float
     score: float
 
+    def scaled(self, scale: float) -> Found:
+        """The same face in a picture so many times as large."""
+        left, top, right, bottom, score = astuple(self)
+        return Found(scale * left, scale * top, scale * right, scale * bottom, score)
 
-def best_face(network: S3fd, bgr: NDArray[np.uint8]) -> Found | None:
-    """The surest face of a picture (rows, columns, 3), if there is one."""
+
+def faces_in(network: S3fd, bgr: NDArray[np.uint8]) -> list[Found]:
+    """The faces of a picture (rows, columns, 3), the surest first."""
     rgb = np.ascontiguousarray(bgr[..., ::-1]).astype(np.float32) - np.array(MEAN, np.float32)
     with torch.inference_mode():
-        seen = network(torch.from_numpy(rgb.transpose(2, 0, 1)[None]).to(network.device))
-    believed = [each for each in apart(decoded(seen)) if each.score > _BELIEVED]
-    return believed[0] if believed else None
+        seen = network(torch.from_numpy(rgb).permute(2, 0, 1)[None].to(network.device))
+    found = _decoded(seen)
+    sure = found[found[:, 4] > _BELIEVED]  # no other box can put one of these aside
+    return [Found(*each) for each in _apart(sure).tolist()]
 
 
 def decoded(seen: Sequence[tuple[Tensor, Tensor]]) -> list[Found]:
     """Every box of one picture that is worth looking at; ``seen`` as the network gives it."""
-    found = []
-    for level, (scores, boxes) in enumerate(seen):
-        step = _FINEST << level
-        sure = torch.softmax(scores[0], 0)[1].cpu().numpy()
-        shape = boxes[0].cpu().numpy()
-        for row, column in np.argwhere(sure > _LOOKED_AT):
-            across, down, wide, high = (float(each) for each in shape[:, row, column])
-            side = float(_ANCHOR * step)
-            x = (column + 0.5) * step + across * _CENTRE_STEP * side
-            y = (row + 0.5) * step + down * _CENTRE_STEP * side
-            half_w, half_h = (side * np.exp(each * _SIZE_STEP) / 2 for each in (wide, high))
-            score = float(sure[row, column])
-            found.append(Found(x - half_w, y - half_h, x + half_w, y + half_h, score))
-    return found
+    return [Found(*each) for each in _decoded(seen).tolist()]
 
 
 def apart(found: Sequence[Found]) -> list[Found]:
     """One box per face, the surest first."""
-    kept: list[Found] = []
-    for each in sorted(found, key=lambda one: -one.score):
-        if all(_overlap(each, other) <= _SAME for other in kept):
-            kept.append(each)
-    return kept
+    rows = np.array([astuple(each) for each in found], np.float64).reshape(-1, 5)
+    return [Found(*each) for each in _apart(rows).tolist()]
 
 
-def _overlap(one: Found, other: Found) -> float:
-    """Of what both cover together; sides count their last pixel, as the authors count."""
-    wide = min(one.right, other.right) - max(one.left, other.left) + 1
-    high = min(one.bottom, other.bottom) - max(one.top, other.top) + 1
-    both = max(0.0, wide) * max(0.0, high)
-    areas = [(f.right - f.left + 1) * (f.bottom - f.top + 1) for f in (one, other)]
-    return both / (sum(areas) - both)
+def _decoded(seen: Sequence[tuple[Tensor, Tensor]]) -> Rows:
+    found = [np.empty((0, 5))]
+    for level, (scores, boxes) in enumerate(seen):
+        side = float(_ANCHOR * (_FINEST << level))
+        sure = torch.softmax(scores[0], 0)[1].cpu().numpy().astype(np.float64)
+        rows, columns = np.nonzero(sure > _LOOKED_AT)
+        shape = boxes[0].cpu().numpy()[:, rows, columns].astype(np.float64)
+        middle = (np.stack([columns, rows]) + 0.5) * side / _ANCHOR
+        middle += shape[:2] * _CENTRE_STEP * side
+        half = side * np.exp(shape[2:] * _SIZE_STEP) / 2
+        corners = np.concatenate([middle - half, middle + half])
+        found.append(np.column_stack([corners.T, sure[rows, columns]]))
+    return np.concatenate(found)
+
+
+def _apart(found: Rows) -> Rows:
+    """Sides count their last pixel, as the authors count."""
+    lows, highs = found[:, :2], found[:, 2:4]
+    areas = (highs - lows + 1).prod(axis=1)
+    left, kept = np.argsort(-found[:, 4], kind="stable"), []
+    while len(left):
+        first, left = left[0], left[1:]
+        kept.append(first)
+        sides = np.minimum(highs[first], highs[left]) - np.maximum(lows[first], lows[left]) + 1
+        both = np.clip(sides, 0, None).prod(axis=1)
+        left = left[both / (areas[first] + areas[left] - both) <= _SAME]
+    return found[kept]

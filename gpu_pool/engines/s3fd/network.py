@@ -7,9 +7,11 @@ face-alignment's ``s3fd-619a316812.pth``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -46,10 +48,7 @@ class S3fd:
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
         identify(checkpoint, ("s3fd",))
         self.device = torch.device(device)
-        self._tensors = {
-            name: torch.from_numpy(checkpoint.array(name).astype(np.float32)).to(self.device)
-            for name in checkpoint.tensors
-        }
+        self._tensors = {name: self._placed(checkpoint.array(name)) for name in checkpoint.tensors}
 
     def __call__(self, pictures: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Scores and boxes of every resolution, the finest first.
@@ -61,7 +60,7 @@ class S3fd:
             Six pairs: (n, 2, r, c) scores of background and face, before the softmax, and
             (n, 4, r, c) of the box; a cell stands for 4, 8 .. 128 pixels.
         """
-        seen, x = [], pictures
+        seen, x = [], pictures.contiguous(memory_format=torch.channels_last)
         for group in _GROUPS:
             for name in group:
                 x = self._conv(name, x)
@@ -74,6 +73,10 @@ class S3fd:
             x = self._conv(f"{name}_2", self._conv(f"{name}_1", x))
             seen.append((f"{name}_2", x))
         return [self._head(name, each) for name, each in seen]
+
+    def _placed(self, array: NDArray[Any]) -> Tensor:
+        made = torch.from_numpy(array.astype(np.float32)).to(self.device)
+        return made.contiguous(memory_format=torch.channels_last) if made.dim() == 4 else made
 
     def _conv(self, name: str, x: Tensor, padding: int | None = None) -> Tensor:
         weight = self._tensors[f"{name}.weight"]

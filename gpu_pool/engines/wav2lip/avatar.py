@@ -7,7 +7,7 @@ picture's tick, so nothing jumps where a task begins or ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from torch import Tensor
 
 from gpu_pool.contracts import Picture, PictureFormat
 from gpu_pool.engines.photo.box import Box
-from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized
+from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized, whole_loop
 from gpu_pool.engines.photo.paste import Patch, bgr_of
+from gpu_pool.engines.prepared import Arrays, Keeping, Prepared, Work
+from gpu_pool.engines.tensors import as_array, as_tensor
 from gpu_pool.engines.wav2lip.boxes import boxes_in
 from gpu_pool.engines.wav2lip.face import cut, network_faces
 from gpu_pool.engines.wav2lip.network import Wav2Lip, portions
@@ -35,6 +37,9 @@ class Shown:
     """What the network's encoder sees of the face, each (1, channels, rows, columns)."""
 
 
+_NOWHERE = Keeping()
+
+
 class LoopedFace:
     """An avatar at one picture format, with one network.
 
@@ -44,6 +49,7 @@ class LoopedFace:
         network: whose encoder looks at the faces.
         batch: how many faces it looks at together.
         keep_bytes: so much may be kept of pictures and of what the network sees in them.
+        keeping: what may be kept on the disk.
 
     Raises:
         AvatarRefused: the folder is no avatar, or its face too small.
@@ -57,31 +63,53 @@ class LoopedFace:
         *,
         batch: int,
         keep_bytes: int,
+        keeping: Keeping = _NOWHERE,
     ) -> None:
         self._loop = LoopedPictures(folder, picture)
         self._network, self._batch = network, batch
         self._boxes = boxes_in(self._loop)
-        self._kept: Kept[Shown] = Kept(self._look_at, keep_bytes)
+        kind = str(network.dtype)
+        parts = keeping.parts(folder, "wav2lip", picture, self._boxes, network.size, kind)
+        work = Work(self._look_at, _packed, self._unpacked)
+        self._prepared: Prepared[Sequence[Tensor]] = Prepared(work, parts)
+        self._kept: Kept[Shown] = Kept(self._made, keep_bytes)
 
     def shown(self, ticks: Sequence[int]) -> list[Shown]:
         """What stands in the idle loop at these ticks; the encoder looks at new faces together."""
         return self._kept.of([self._loop.place(tick) for tick in ticks])
 
-    def _look_at(self, places: Sequence[int]) -> list[Sized[Shown]]:
-        pictures = [self._loop.picture(place) for place in places]
-        boxes = [self._boxes[self._loop.number(place)] for place in places]
-        faces = np.stack(
-            [self._face(picture, box) for picture, box in zip(pictures, boxes, strict=True)]
-        )
-        seen: list[list[Tensor]] = []
+    def work_out(self, at_once: int) -> Iterator[tuple[int, int, int]]:
+        """See ``looped.whole_loop``."""
+        return whole_loop(self._loop, self._prepared, at_once)
+
+    def _made(self, places: Sequence[int]) -> list[Sized[Shown]]:
+        made = []
+        for place, seen in zip(places, self._prepared.of(places), strict=True):
+            picture = self._loop.picture(place)
+            size = picture.nbytes + sum(each.nbytes for each in seen)
+            made.append(Sized(Shown(picture, Patch.of(self._box(place)), seen), size))
+        return made
+
+    def _look_at(self, places: Sequence[int]) -> list[Sequence[Tensor]]:
+        faces = np.stack([self._face(self._loop.picture(p), self._box(p)) for p in places])
+        seen: list[Sequence[Tensor]] = []
         for entries, real in portions(len(places), self._batch, self._network.dtype):
             scales = self._network.see(self.tensor(network_faces(faces[entries])))
             seen += [[scale[n : n + 1].clone() for scale in scales] for n in range(real)]
-        made = []
-        for picture, box, own in zip(pictures, boxes, seen, strict=True):
-            size = picture.nbytes + sum(each.nbytes for each in own)
-            made.append(Sized(Shown(picture, Patch.of(box), own), size))
-        return made
+        return seen
+
+    def _unpacked(self, place: int, arrays: Arrays) -> Sequence[Tensor] | None:
+        network = self._network
+        found = [
+            as_tensor(arrays.get(f"scale{index}"), shape, network.dtype, network.device)
+            for index, shape in enumerate(network.seen_shapes)
+        ]
+        kept = torch.channels_last
+        seen = [each.contiguous(memory_format=kept) for each in found if each is not None]
+        return seen if len(seen) == len(found) else None
+
+    def _box(self, place: int) -> Box:
+        return self._boxes[self._loop.number(place)]
 
     def _face(self, picture: Picture, box: Box) -> NDArray[np.uint8]:
         whole = Box(0, box.height, 0, box.width)
@@ -93,3 +121,7 @@ class LoopedFace:
         made = torch.from_numpy(np.ascontiguousarray(faces)).to(network.device, torch.float32)
         made = (made / 255).to(network.dtype)
         return made.contiguous(memory_format=torch.channels_last)
+
+
+def _packed(seen: Sequence[Tensor]) -> Arrays:
+    return {f"scale{index}": as_array(each) for index, each in enumerate(seen)}

@@ -11,12 +11,13 @@ Options::
     batch_pictures: 8              faces drawn by one pass: 0.32 s at 25 fps
     threads: 1                     of a CPU worker
     keep_mb: 512                   of pictures and of what the network sees in them, per avatar
+    disk_mb: 1024                  of what the network sees in them, kept beside the avatar
     conformance: false             the whole box overwritten with hard edges, as the authors do
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from gpu_pool.contracts import (
 from gpu_pool.engines.checkpoint import open_checkpoint
 from gpu_pool.engines.options import check_least, read_options
 from gpu_pool.engines.precision import dtype_of
+from gpu_pool.engines.prepared import Keeping
 from gpu_pool.engines.spoken import shares
 from gpu_pool.engines.wav2lip import mel
 from gpu_pool.engines.wav2lip.avatar import LoopedFace, Shown
@@ -65,6 +67,7 @@ class Options:
     batch_pictures: int = 8
     threads: int = 1
     keep_mb: int = 512
+    disk_mb: int = 1024
     conformance: bool = False
 
 
@@ -79,6 +82,7 @@ class Wav2LipEngine:
         self._options = options
         self.needs = EngineNeeds(LOOKBACK_S, LOOKAHEAD_S, options.batch_pictures)
         self._network: Wav2Lip | None = None
+        self._weights = ""
         self._avatars: dict[str, LoopedFace] = {}
 
     @property
@@ -98,6 +102,7 @@ class Wav2LipEngine:
         precision = dtype_of(self._options.precision, device)
         checkpoint = open_checkpoint(Path(self._options.weights))
         self._network = Wav2Lip(checkpoint, device, precision)
+        self._weights = checkpoint.sha256()
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -112,7 +117,12 @@ class Wav2LipEngine:
             self.network,
             batch=options.batch_pictures,
             keep_bytes=options.keep_mb << 20,
+            keeping=Keeping(avatar.prepared, self._weights, options.disk_mb << 20),
         )
+
+    def work_out(self, avatar: str) -> Iterator[tuple[int, int, int]]:
+        """As ``WorksOut``."""
+        return self._avatars[avatar].work_out(self._options.batch_pictures)
 
     def forget(self, name: str) -> None:
         """Let its pictures and what the network saw in them go."""
@@ -183,6 +193,6 @@ def make(options: Mapping[str, Json]) -> Wav2LipEngine:
         OptionsRefused: an option is unknown, missing, or out of its range.
     """
     read = read_options(Options, "wav2lip", options)
-    check_least("wav2lip", read, batch_pictures=1, threads=1, keep_mb=0)
+    check_least("wav2lip", read, batch_pictures=1, threads=1, keep_mb=0, disk_mb=0)
     dtype_of(read.precision, "cpu")
     return Wav2LipEngine(read)

@@ -68,6 +68,15 @@ _FACE: Mapping[int, Sequence[Sequence[Plan]]] = {
     256: (*_FACE_HEAD, (_HALF, _SAME), (_POINT, _POINT)),
 }
 
+_SEEN: Mapping[int, Sequence[tuple[int, int]]] = {
+    96: ((16, 96), (32, 48), (64, 24), (128, 12), (256, 6), (512, 3), (512, 1)),
+    256: (
+        *((16, 256), (32, 128), (64, 64), (128, 32), (256, 16)),
+        *((512, 8), (512, 4), (512, 1)),
+    ),
+}
+"""Channels and side of what the encoder sees, scale by scale."""
+
 _RISE = (_DOUBLE, _SAME, _SAME)
 _DECODER: Mapping[int, Sequence[Sequence[Plan]]] = {
     96: ((_POINT,), (_OPEN, _SAME), *(_RISE,) * 5),
@@ -195,6 +204,11 @@ class Wav2Lip:
         self._decoder = layers.blocks("face_decoder_blocks", _DECODER[self.size])
         self._output = layers.layer("output_block.0", Plan())
         self._colour = layers.plain("output_block.1")
+
+    @property
+    def seen_shapes(self) -> list[tuple[int, int, int, int]]:
+        """What ``see`` gives of one face, scale by scale."""
+        return [(1, channels, side, side) for channels, side in _SEEN[self.size]]
 
     def hear(self, mel: Tensor) -> Tensor:
         """Mel windows (n, 1, 80, 16) to embeddings (n, 512, 1, 1)."""
