@@ -23,7 +23,7 @@ from gpu_pool.engines.musetalk.boxes import MARGIN_PX, boxes_in
 from gpu_pool.engines.musetalk.parser import FaceParser
 from gpu_pool.engines.photo.box import Bgr, Box
 from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized, whole_loop
-from gpu_pool.engines.photo.paste import Patch, bgr_of
+from gpu_pool.engines.photo.paste import Patch, bgr_of, repaint
 from gpu_pool.engines.prepared import Arrays, Keeping, Prepared, Work
 from gpu_pool.engines.tensors import as_array, as_tensor
 
@@ -42,6 +42,25 @@ class Shown:
     patch: Patch
     latents: Tensor
     """(8, 32, 32): of the face with its lower half black, and of the whole face."""
+    mask: NDArray[np.uint8] | None = None
+    """Of the square about the box, by the parser."""
+
+    def paste_as_published(self, picture: Picture, face: Bgr, first_version: bool) -> None:
+        """Put a drawn face in with the arithmetic of the authors' programs; needs the mask."""
+        assert self.mask is not None, "the engine asks for a parser"
+        box, outer = self.patch.box, self.patch.outer
+        corners = _moved(_corners(box), outer)
+        expand = blend.EXPAND_1_0 if first_version else blend.EXPAND
+        around = _moved(blend.square(_corners(box), expand), outer)
+        sized = np.asarray(cv2.resize(face, (box.width, box.height)), np.uint8)
+        paste = blend.paste_1_0 if first_version else blend.paste
+        mask = self.mask
+
+        def change(area: Bgr) -> Bgr:
+            paste(area, sized, corners, around, mask)
+            return area
+
+        repaint(picture, outer, change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +125,7 @@ class MuseFace:
             if worked.mask is not None:
                 patch = masked_patch(box, self._square(box), worked.mask, self._frame)
             size = picture.nbytes + worked.latents.nbytes + patch.luma.nbytes * 3 // 2
-            made.append(Sized(Shown(picture, patch, worked.latents), size))
+            made.append(Sized(Shown(picture, patch, worked.latents, worked.mask), size))
         return made
 
     def _looked_at(self, places: Sequence[int]) -> list[Worked]:
@@ -177,6 +196,13 @@ def masked_patch(box: Box, around: blend.Box, mask: NDArray[np.uint8], frame: Bo
 
 def _corners(box: Box) -> blend.Box:
     return box.left, box.top, box.right, box.bottom
+
+
+def _moved(corners: blend.Box, origin: Box) -> blend.Box:
+    """The same corners from an area's own."""
+    x1, y1, x2, y2 = corners
+    left, top = origin.left, origin.top
+    return x1 - left, y1 - top, x2 - left, y2 - top
 
 
 def _packed(worked: Worked) -> Arrays:
