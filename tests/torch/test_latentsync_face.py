@@ -76,6 +76,12 @@ def test_faces_are_put_back_as_the_originals(
         np.testing.assert_array_equal(own, frame, "nothing else changes")
 
 
+def test_a_face_is_laid_onto_the_originals_template() -> None:
+    np.testing.assert_allclose(face._TEMPLATE, GOLDEN["face_template"])
+    assert tuple(GOLDEN["face_size_wh"]) == (face.FACE_WIDTH, face.FACE_HEIGHT)
+    assert GOLDEN["boxes"].tolist() == [[0, 0, face.FACE_WIDTH, face.FACE_HEIGHT]] * 3
+
+
 def test_a_face_that_hardly_moves_stands_still_and_a_jump_is_followed() -> None:
     first = np.asarray(GOLDEN["landmarks"][0])
     width = np.ptp(first[:, 0])

@@ -11,11 +11,14 @@ from torch import Tensor
 from gpu_pool.engines.checkpoint import layout
 from gpu_pool.engines.diffusion import ddim
 from gpu_pool.engines.diffusion.unet import UNet, UNetShape, our_names, shape_of
+from gpu_pool.engines.latentsync.sampler import Wanted, steps_of
 from gpu_pool.engines.whisper.windows import place_encoding
 from tests.doubles.recipe_networks import CONFORMANCE, TOLERANCE, names_in, off, shapes_of, unet
-from tests.oracles.recipe import normalish
+from tests.oracles.recipe import normalish, uniform
 
 MUSETALK, LATENTSYNC = "musetalk_unet_small", "latentsync10_unet_small"
+LOOP_TOLERANCE = 1e-4
+"""As ``TOLERANCE``, after so many steps."""
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +114,37 @@ def test_the_samplers_steps_are_the_originals() -> None:
             assert off(ddim.step_back(step, sample, noise), golden[key]) < TOLERANCE
             tried += 1
     assert tried == 9
+    assert ddim.steps(20)[-1].then == pytest.approx(float(golden["final_alpha_cumprod"]), abs=1e-6)
+    assert golden["init_noise_sigma"] == 1.0, "the noise is taken as it is"
 
 
 @pytest.mark.parametrize("count", [0, 201])
 def test_no_steps_and_too_many_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match="1 to 200"):
         ddim.steps(count)
+
+
+@pytest.mark.parametrize(("guidance", "count"), [(1.0, 10), (1.5, 20)])
+@torch.inference_mode()
+def test_a_chunk_comes_out_of_the_noise_step_by_step_as_the_originals(
+    latentsync: UNet, guidance: float, count: int
+) -> None:
+    golden = np.load(CONFORMANCE / f"{LATENTSYNC}.npz")
+    done = loop(latentsync, guidance, count)
+    for step in (1, 2, count):
+        key = f"loop_g{guidance}_n{count}_after{step}_sub2"
+        assert off(done[step - 1][..., ::2, ::2], golden[key]) < LOOP_TOLERANCE, key
+
+
+def loop(network: UNet, guidance: float, count: int) -> list[NDArray[np.float32]]:
+    """Four frames after each step, as the originals lay them."""
+    name, frames = "latentsync_loop", 4
+    both = [
+        torch.from_numpy(normalish(f"{name}/{key}", (1, 4, frames, 32, 32), 0.8))[0].transpose(0, 1)
+        for key in ("masked4", "ref4")
+    ]
+    keep = torch.from_numpy(uniform(f"{name}/mask", (32, 32)) > 0.4).float()
+    start, sound = given(f"{name}/noise", 4, 32, 32), given(f"{name}/audio4", frames, 50, 384)
+    wanted = Wanted(count, guidance, frames)
+    steps = steps_of(network, torch.cat(both, dim=1), sound, wanted, start, keep)
+    return [np.asarray(step().transpose(0, 1)[None].numpy()) for step in steps]

@@ -112,6 +112,22 @@ def test_windows_of_the_first_generation_are_the_originals() -> None:
     assert tried == 26
 
 
+def test_latentsyncs_chunks_and_their_tokens_are_the_originals() -> None:
+    golden = np.load(CONFORMANCE / "latentsync_audio_windows.npz")
+    for length in (10, 37, 65, 100, 1500):
+        count = windows.count_1_0(length, 25)
+        assert count == golden[f"num_chunks_T{length}"]
+        assert count // 16 == golden[f"num_inferences_16_T{length}_video1000"]
+    later = windows.windows_1_0(5, 16, 25, 100)
+    np.testing.assert_array_equal(later, golden["crop_overlap_T100_start5"])
+    for file, key in (("latentsync_audio_windows", "token"), ("musetalk_windows", "mt15_token")):
+        codes = np.load(CONFORMANCE / f"{file}.npz")[f"{key}_code_frame10"]
+        code = 10 * torch.arange(100)[:, None] + torch.arange(5)[None, :]
+        features = code[:, :, None].expand(100, 5, 384).float()
+        found = windows.tokens(features, windows.windows_1_0(10, 1, 25, 100))[0, :, 0]
+        assert found.tolist() == codes.tolist(), file
+
+
 def test_windows_of_the_second_generation_are_the_originals() -> None:
     golden = np.load(CONFORMANCE / "musetalk_windows.npz")
     tried = 0

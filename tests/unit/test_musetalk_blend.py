@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -76,3 +77,34 @@ def test_a_pasted_face_is_the_originals_and_nothing_else_changes(key: str, blur:
     np.testing.assert_array_equal(own[top:bottom, left:right], GOLDEN[f"v15_{key}"])
     own[top:bottom, left:right] = BODY[top:bottom, left:right]
     np.testing.assert_array_equal(own, BODY)
+
+
+@pytest.mark.parametrize(
+    ("key", "expand", "kept", "paste"),
+    [
+        ("v10_get_image", blend.EXPAND_1_0, Kept.ALL_1_0, blend.paste),
+        ("v10_blending", blend.EXPAND_1_0, Kept.ALL_1_0, blend.paste_1_0),
+        ("lt_blending_in_jaw", blend.EXPAND, Kept.JAW, blend.paste_1_0),
+    ],
+)
+def test_the_first_generations_pasting_is_the_originals(
+    key: str, expand: float, kept: Kept, paste: Callable[..., None]
+) -> None:
+    """``get_image`` pastes as Pillow does; live both 1.0 and LiveTalking blend as OpenCV does."""
+    box = BOXES["in"]
+    around = blend.square(box, expand)
+    if key.startswith("v10"):
+        assert around == tuple(GOLDEN["v10_maskbox"])
+    mask = blend.soft_mask(blend.parts(LABELS, kept), box, around, blend.BLUR_PREPARED)
+    own = BODY.copy()
+    paste(own, FACE, box, around, mask)
+    left, top, right, bottom = GOLDEN[f"{key}__rect_xyxy"]
+    np.testing.assert_array_equal(own[top:bottom, left:right], GOLDEN[key])
+    own[top:bottom, left:right] = BODY[top:bottom, left:right]
+    np.testing.assert_array_equal(own, BODY)
+
+
+def test_the_shapes_by_which_a_jaw_grows_are_the_originals() -> None:
+    np.testing.assert_array_equal(blend._growth(), GOLDEN["parse_kernel"])
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (35, 3))
+    np.testing.assert_array_equal(ellipse, GOLDEN["parse_cheek_kernel"])

@@ -13,6 +13,8 @@ Options::
     guidance: 1.0              above 1 the sound is followed more closely, at twice the cost
     precision: auto            float32, bfloat16 or float16; auto is bfloat16 on a GPU and
                                on a CPU with matrix units for it, else float32
+    conformance: false         pasted in the authors' own arithmetic, from the first picture to the
+                               last
     threads: 1                 of a CPU worker
     disk_mb: 1024              of what the networks saw, per avatar, kept beside it
     keep_mb: 1024              of pictures, faces and latents, per avatar
@@ -54,9 +56,12 @@ from gpu_pool.engines.diffusion.loading import (
 from gpu_pool.engines.diffusion.unet import UNet
 from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.latentsync.avatar import AlignedFace, Shown
+from gpu_pool.engines.latentsync.face import restored
 from gpu_pool.engines.latentsync.picture import combined, unsqueezed
 from gpu_pool.engines.latentsync.sampler import FRAMES, painted
 from gpu_pool.engines.options import OptionsRefused, check_least, read_options
+from gpu_pool.engines.photo.box import Bgr
+from gpu_pool.engines.photo.paste import repaint
 from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.spoken import shares
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
@@ -86,6 +91,7 @@ class Options:
     threads: int = 1
     keep_mb: int = 1024
     disk_mb: int = 1024
+    conformance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,8 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
     ) -> None:
         """Draw every picture."""
         steps, guidance = self._wishes(batch)
-        chunks, found = chunks_of(batch.key.first, batch.count), shares(batch)
+        chunks = chunks_of(batch.key.first, batch.count)
+        found = shares(batch, hard=self._options.conformance)
         begin = batch.base_tick - batch.key.first
         shown = self._avatars[batch.avatar].shown([begin + index for index in chunks])
         skipped = batch.key.first - chunks.start
@@ -178,7 +185,13 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
         for index, (picture, idle) in enumerate(zip(out, own, strict=True)):
             picture[:] = idle.picture
             if found[index] > 0:
-                idle.patch.paste(picture, seated(faces[index], idle), found[index])
+                self._paste(picture, idle, faces[index], found[index])
+
+    def _paste(self, picture: Picture, idle: Shown, face: NDArray[np.uint8], share: float) -> None:
+        if self._options.conformance:
+            repaint(picture, idle.patch.box, lambda area: as_published(area, face, idle))
+        else:
+            idle.patch.paste(picture, seated(face, idle), share)
 
     def _wishes(self, batch: Batch) -> tuple[int, float]:
         """Steps and guidance of a task.
@@ -234,6 +247,12 @@ def seated(face: NDArray[np.uint8], shown: Shown) -> NDArray[np.uint8]:
         face, shown.seat.inverse, (box.width, box.height), flags=cv2.INTER_LANCZOS4
     )
     return np.ascontiguousarray(np.asarray(laid, np.uint8)[..., ::-1])
+
+
+def as_published(area: NDArray[np.uint8], face: NDArray[np.uint8], shown: Shown) -> Bgr:
+    """A patch's pixels, BGR, with an aligned face (280, 210, 3) RGB put back as the authors do."""
+    rgb = restored(np.ascontiguousarray(area[..., ::-1]), face, shown.seat)
+    return np.ascontiguousarray(rgb[..., ::-1])
 
 
 def make(options: Mapping[str, Json]) -> LatentSyncEngine:

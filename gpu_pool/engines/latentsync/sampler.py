@@ -7,14 +7,15 @@ of it over a whole video: what is drawn depends on picture and sound alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gpu_pool.engines.diffusion.ddim import step_back, steps
+from gpu_pool.engines.diffusion.ddim import Step, step_back, steps
 from gpu_pool.engines.diffusion.unet import UNet
 from gpu_pool.engines.latentsync.mask import kept_latents
 
@@ -52,21 +53,54 @@ def painted(
     Returns:
         (n * 16, 4, 32, 32), or None once nobody wants them.
     """
-    frames, device, dtype = latents.shape[0], latents.device, latents.dtype
-    keep = torch.from_numpy(np.array(kept_latents())).to(device, dtype)
-    keep = keep.expand(frames, 1, -1, -1)
-    sample = noise().to(device).expand(frames, -1, -1, -1)
-    for step in steps(count):
+    keep = torch.from_numpy(np.array(kept_latents()))
+    sample = None
+    for step in steps_of(unet, latents, heard, Wanted(count, guidance, FRAMES), noise(), keep):
         if abandoned():
             return None
-        seen = torch.cat([sample.to(dtype), keep, latents], dim=1)
-        time = torch.tensor([float(step.time)], device=device)
-        if guidance > 1:
-            silence = torch.zeros_like(heard)
-            both = torch.cat([seen, seen]), torch.cat([silence, heard])
-            deaf, said = unet(both[0], time, both[1], FRAMES).float().chunk(2)
-            error = deaf + guidance * (said - deaf)
-        else:
-            error = unet(seen, time, heard, FRAMES).float()
-        sample = step_back(step, sample, error)
+        sample = step()
     return sample
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many steps, how closely the sound is followed, and how many pictures a chunk has."""
+
+    count: int
+    guidance: float
+    frames: int
+
+
+def steps_of(
+    unet: UNet, latents: Tensor, heard: Tensor, wanted: Wanted, start: Tensor, keep: Tensor
+) -> Iterator[Callable[[], Tensor]]:
+    """The steps from noise to faces, each to be called once, in order; it gives the sample then.
+
+    Args:
+        unet: as for ``painted``; latents and heard as well.
+        latents: in whole chunks of ``wanted.frames``.
+        heard: what each picture hears.
+        wanted: see there.
+        start: (4, rows, columns) noise, the same for every picture.
+        keep: (rows, columns): 1 where the picture stays.
+    """
+    pictures, device, dtype = latents.shape[0], latents.device, latents.dtype
+    fixed = torch.cat([keep.to(device, dtype).expand(pictures, 1, -1, -1), latents], dim=1)
+    sample = start.to(device).expand(pictures, -1, -1, -1)
+    silence = torch.zeros_like(heard)
+
+    def taken(step: Step) -> Tensor:
+        nonlocal sample
+        seen = torch.cat([sample.to(dtype), fixed], dim=1)
+        time = torch.tensor([float(step.time)], device=device)
+        if wanted.guidance > 1:
+            both = torch.cat([seen, seen]), torch.cat([silence, heard])
+            deaf, said = unet(both[0], time, both[1], wanted.frames).float().chunk(2)
+            error = deaf + wanted.guidance * (said - deaf)
+        else:
+            error = unet(seen, time, heard, wanted.frames).float()
+        sample = step_back(step, sample, error)
+        return sample
+
+    for step in steps(wanted.count):
+        yield partial(taken, step)

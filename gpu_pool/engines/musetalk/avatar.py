@@ -22,8 +22,8 @@ from gpu_pool.engines.musetalk import blend
 from gpu_pool.engines.musetalk.boxes import MARGIN_PX, boxes_in
 from gpu_pool.engines.musetalk.parser import FaceParser
 from gpu_pool.engines.photo.box import Bgr, Box
-from gpu_pool.engines.photo.looped import BroughtMask, Kept, LoopedPictures, Sized, whole_loop
-from gpu_pool.engines.photo.paste import Patch, bgr_of
+from gpu_pool.engines.photo.looped import FaceMask, Kept, LoopedPictures, Sized, whole_loop
+from gpu_pool.engines.photo.paste import Patch, bgr_of, repaint
 from gpu_pool.engines.prepared import Arrays, Keeping, Prepared, Work
 from gpu_pool.engines.tensors import as_array, as_tensor
 
@@ -42,6 +42,23 @@ class Shown:
     patch: Patch
     latents: Tensor
     """(8, 32, 32): of the face with its lower half black, and of the whole face."""
+    mask: FaceMask | None = None
+    """Of the square about the box, brought along or by the parser."""
+
+    def paste_as_published(self, picture: Picture, face: Bgr, first_version: bool) -> None:
+        """Put a drawn face in with the arithmetic of the authors' programs; needs the mask."""
+        assert self.mask is not None, "the engine asks for a parser"
+        box, outer = self.patch.box, self.patch.outer
+        corners = _moved(_corners(box), outer)
+        around, mask = _moved(self.mask.around, outer), self.mask.mask
+        sized = np.asarray(cv2.resize(face, (box.width, box.height)), np.uint8)
+        paste = blend.paste_1_0 if first_version else blend.paste
+
+        def change(area: Bgr) -> Bgr:
+            paste(area, sized, corners, around, mask)
+            return area
+
+        repaint(picture, outer, change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +98,8 @@ class MuseFace:
     ) -> None:
         self._loop = LoopedPictures(folder, picture)
         self._vae, self._first_version = vae, first_version
-        self._parser = parser if self._brought_mask(0) is None else None
+        brought = self._loop.mask_for("musetalk", 0)
+        self._parser = parser if brought is None else None
         self._boxes = boxes_in(self._loop, 0 if first_version else MARGIN_PX)
         self._frame = Box(0, picture.height, 0, picture.width)
         kind = vae.quant_conv.weight.dtype
@@ -104,9 +122,12 @@ class MuseFace:
         made = []
         for place, worked in zip(places, self._prepared.of(places), strict=True):
             picture, box = self._loop.picture(place), self._box(place)
-            patch = self._patch(place, box, worked.mask)
+            mask = self._loop.mask_for("musetalk", self._loop.number(place))
+            if worked.mask is not None:
+                mask = FaceMask(self._square(box), worked.mask)
+            patch = Patch.of(box) if mask is None else masked_patch(box, mask, self._frame)
             size = picture.nbytes + worked.latents.nbytes + patch.luma.nbytes * 3 // 2
-            made.append(Sized(Shown(picture, patch, worked.latents), size))
+            made.append(Sized(Shown(picture, patch, worked.latents, mask), size))
         return made
 
     def _looked_at(self, places: Sequence[int]) -> list[Worked]:
@@ -116,17 +137,6 @@ class MuseFace:
         latents = face_latents(self._vae, np.stack(faces))
         masks = [self._mask(p, box) for p, box in zip(pictures, boxes, strict=True)]
         return [Worked(*each) for each in zip(latents, masks, strict=True)]
-
-    def _patch(self, place: int, box: Box, mask: NDArray[np.uint8] | None) -> Patch:
-        brought = self._brought_mask(place)
-        if brought is not None:
-            return masked_patch(box, brought.around, brought.mask, self._frame)
-        if mask is not None:
-            return masked_patch(box, self._square(box), mask, self._frame)
-        return Patch.of(box)
-
-    def _brought_mask(self, place: int) -> BroughtMask | None:
-        return self._loop.mask_for("musetalk", self._loop.number(place))
 
     def _mask(self, picture: Picture, box: Box) -> NDArray[np.uint8] | None:
         if self._parser is None:
@@ -171,8 +181,9 @@ def face_latents(vae: Vae, faces: Bgr) -> Tensor:
         return torch.cat([vae.latents(each) for each in both], dim=1)
 
 
-def masked_patch(box: Box, around: blend.Box, mask: NDArray[np.uint8], frame: Box) -> Patch:
+def masked_patch(box: Box, drawn: FaceMask, frame: Box) -> Patch:
     """The patch of a face box whose weights are a mask over the square about it."""
+    around, mask = drawn.around, drawn.mask
     left, top = max(0, around[0]) & ~1, max(0, around[1]) & ~1
     right, bottom = min(frame.right, around[2] + 1) & ~1, min(frame.bottom, around[3] + 1) & ~1
     outer = Box(top, bottom, left, right)
@@ -188,6 +199,13 @@ def masked_patch(box: Box, around: blend.Box, mask: NDArray[np.uint8], frame: Bo
 
 def _corners(box: Box) -> blend.Box:
     return box.left, box.top, box.right, box.bottom
+
+
+def _moved(corners: blend.Box, origin: Box) -> blend.Box:
+    """The same corners from an area's own."""
+    x1, y1, x2, y2 = corners
+    left, top = origin.left, origin.top
+    return x1 - left, y1 - top, x2 - left, y2 - top
 
 
 def _packed(worked: Worked) -> Arrays:

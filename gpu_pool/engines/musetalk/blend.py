@@ -118,6 +118,18 @@ def paste(picture: Bgr, face: Bgr, box: Box, around: Box, mask: Mask) -> None:
     picture[y1:y2, x1:x2] = ((mixed >> 8) + mixed) >> 8
 
 
+def paste_1_0(picture: Bgr, face: Bgr, box: Box, around: Box, mask: Mask) -> None:
+    """As ``paste``, in the arithmetic of OpenCV's ``blendLinear``, which the 1.0 code uses live."""
+    height, width = picture.shape[:2]
+    x1, y1 = max(0, box[0], around[0]), max(0, box[1], around[1])
+    x2, y2 = min(width, box[2], around[2]), min(height, box[3], around[3])
+    part = mask[y1 - around[1] : y2 - around[1], x1 - around[0] : x2 - around[0]]
+    weight = np.ascontiguousarray(part).astype(np.float32) / np.float32(255)
+    new = np.ascontiguousarray(face[y1 - box[1] : y2 - box[1], x1 - box[0] : x2 - box[0]])
+    old = np.ascontiguousarray(picture[y1:y2, x1:x2])
+    picture[y1:y2, x1:x2] = cv2.blendLinear(new, old, weight, 1 - weight)
+
+
 def bicubic(picture: Mask, width: int, height: int) -> Mask:
     """Resize (h, w) as Pillow's bicubic does: wider filters when it shrinks, rounded in between."""
     across = _clip(picture.astype(np.float64) @ _weights(picture.shape[1], width).T)

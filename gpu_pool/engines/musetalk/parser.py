@@ -154,12 +154,17 @@ class FaceParser(nn.Module):
 
     def labels(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The class of every pixel: (512, 512) ``uint8`` from RGB of that size."""
-        scaled = torch.from_numpy(rgb).permute(2, 0, 1).float() / 255.0
-        mean, spread = (torch.tensor(each).view(3, 1, 1) for each in (_MEAN, _SPREAD))
-        normal = ((scaled - mean) / spread)[None].to(next(self.parameters()))
+        normal = normalised(rgb)[None].to(next(self.parameters()))
         assert normal.shape[2:] == (LABELS_SIZE, LABELS_SIZE), "the parser sees 512 x 512"
         best = self(normal)[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
         return np.asarray(best, np.uint8)
+
+
+def normalised(rgb: NDArray[np.uint8]) -> Tensor:
+    """RGB bytes (rows, columns, 3) as the network was trained on: (3, rows, columns)."""
+    scaled = torch.from_numpy(rgb).permute(2, 0, 1).float() / 255.0
+    mean, spread = (torch.tensor(each).view(3, 1, 1) for each in (_MEAN, _SPREAD))
+    return (scaled - mean) / spread
 
 
 def _whole(x: Tensor) -> Tensor:

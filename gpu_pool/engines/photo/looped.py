@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class BroughtMask:
+class FaceMask:
     """How much of a drawn face is taken.
 
     Attributes:
-        around: left, top, right and bottom of what it covers, within the avatar's part.
+        around: left, top, right and bottom of what it covers, in pixels of the channel's picture.
         mask: of that size, 0 to 255.
     """
 
@@ -108,7 +108,7 @@ class LoopedPictures:
         rounded = np.clip(np.rint(self._edges(self._brought.boxes)), low, high).astype(int)
         return [Box(top, bottom, left, right) for left, top, right, bottom in rounded.tolist()]
 
-    def mask_for(self, engine: str, number: int) -> BroughtMask | None:
+    def mask_for(self, engine: str, number: int) -> FaceMask | None:
         """The mask that a stored picture brought along for an engine; None: it brought none."""
         brought = self._brought
         if brought is None or self._brought_for != engine or brought.squares is None:
@@ -117,7 +117,7 @@ class LoopedPictures:
         edges = self._edges(brought.squares[number])
         return self._drawn_mask(brought.masks[number], edges.astype(float).tolist())
 
-    def _drawn_mask(self, mask: NDArray[np.uint8], edges: list[float]) -> BroughtMask:
+    def _drawn_mask(self, mask: NDArray[np.uint8], edges: list[float]) -> FaceMask:
         """What is seen of a mask: the part of it that lies within the avatar's part."""
         left, top, right, bottom = edges
         area = self.area
@@ -135,7 +135,7 @@ class LoopedPictures:
         drawn = cv2.warpAffine(
             mask, into, (x2 - x1, y2 - y1), flags=how, borderMode=cv2.BORDER_REPLICATE
         )
-        return BroughtMask((x1, y1, x2, y2), np.asarray(drawn, np.uint8))
+        return FaceMask((x1, y1, x2, y2), np.asarray(drawn, np.uint8))
 
     def _edges(self, edges: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._shown.edges(edges) + np.tile(self._origin, 2)
