@@ -10,6 +10,9 @@ from typing import Generic, Protocol, TypeVar
 
 import cv2
 import torch
+from torch import Tensor
+
+from gpu_pool.engines.diffusion.vae import Vae
 
 
 class Threaded(Protocol):
@@ -27,7 +30,7 @@ A = TypeVar("A")
 
 
 class DiffusionEngine(Generic[O, N, A]):
-    """Loading and forgetting.
+    """Loading, decoding and forgetting.
 
     Args:
         options: checked.
@@ -52,6 +55,16 @@ class DiffusionEngine(Generic[O, N, A]):
     def forget(self, avatar: str) -> None:
         """Let go of a prepared avatar."""
         self._avatars.pop(avatar, None)
+
+    @staticmethod
+    def _decoded(vae: Vae, latents: Tensor, abandoned: Callable[[], bool]) -> Tensor | None:
+        """Pictures (n, 3, 256, 256) of latents (n, 4, 32, 32); None once nobody wants them."""
+        made = []
+        for part in vae.portions(latents.to(vae.quant_conv.weight.dtype)):
+            if abandoned():
+                return None
+            made.append(vae.pictures(part))
+        return torch.cat(made)
 
     def _loaded(self) -> N:
         assert self._networks is not None, "load comes first"
