@@ -83,7 +83,7 @@ class Case:
     seconds: float
 
 
-VAE = ("sd_vae", "sd_vae_file", False)
+VAE = ("sdvae", "sd_vae_diffusers", False)
 EAR = ("whisper_tiny_openai", "whisper_tiny_openai", False)
 CASES = {
     "wav2lip": Case({"weights": ("wav2lip96", "wav2lip96", False)}, {}, wav2lip_boxes.boxes_in, 7),
@@ -223,14 +223,13 @@ def judge_ring(drawn: Drawn, loop: Loop, boxes: Sequence[Box], tick: int) -> boo
                 f"{away}, inside {changed}")  # fmt: skip
 
 
-def judge_order(seen: Sequence[Explained], start: int, drawn: Drawn, loop: Loop) -> bool:
-    """Every picture that is not blended is the one that is drawn for its index."""
-    box, count = loop.box, len(drawn.pictures)
-    mouths = [p[box.top : box.bottom, box.left : box.right] for p in drawn.pictures]
-    clean = range(FADE, count - EASED)
-    right = sum(alike(seen[start + index].mouth, mouths) == index for index in clean)
-    return goal("pictures that are those of their index", right == len(clean),
-                f"{right} of {len(clean)}")  # fmt: skip
+def judge_order(seen: Sequence[Explained], start: int, drawn: Drawn, loop: Loop, tick: int) -> bool:
+    """Every picture is the one that is drawn for its index; of those at the ends little is seen."""
+    own = [loop.drawn(picture, tick + n) for n, picture in enumerate(drawn.pictures)]
+    which = range(EASED - 1, len(own) - EASED + 1)
+    right = sum(alike(seen[start + index].drawn, own) == index for index in which)
+    told = f"{right} of {len(which)}"
+    return goal("pictures that are those of their index", right == len(which), told)
 
 
 @dataclass(frozen=True)
@@ -289,7 +288,7 @@ def measure(name: str, asked: argparse.Namespace, models: Path) -> bool:
         tick = begin_tick(looped, [(n, said.seen[start + n].place) for n in clean])
         avatar = AvatarRef("her", str(said.files), FORMAT, engine=EngineSpec(name, options))
         drawn = draw(avatar, asked.device, sound, tick)
-    met &= judge_order(said.seen, start, drawn, loop)
+    met &= judge_order(said.seen, start, drawn, loop, tick)
     met &= judge_ring(drawn, loop, boxes, tick)
     fps, mb = count / drawn.took_s, drawn.worker_mb
     print(f"  alone: worker ready in {drawn.ready_s:.1f} s, first batch {drawn.first_s:.2f} s, "

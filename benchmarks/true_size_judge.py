@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -39,14 +40,14 @@ class Explained:
         place: of the loop's picture that is most like it.
         inside: mean difference of luma in the box, in levels.
         outside: of the worst block of 16 pixels outside it.
-        mouth: luma in the box, for the pictures that are drawn alone.
+        drawn: what the box has more than the loop, luma, every other pixel.
     """
 
     at_s: float
     place: int
     inside: float
     outside: float
-    mouth: NDArray[np.uint8]
+    drawn: NDArray[np.int16]
 
 
 class Loop:
@@ -92,12 +93,20 @@ class Loop:
         mixed = self.pictures[i] + share[i, j] * (
             self.pictures[j].astype(np.float32) - self.pictures[i]
         )
-        off = np.abs(picture[: self.height] - mixed[: self.height])
-        box = self.box
-        inside = off[box.top : box.bottom, box.left : box.right].mean()
-        mouth = picture[box.top : box.bottom, box.left : box.right].copy()
+        more = picture[: self.height] - mixed[: self.height]
+        inside, off = self._inside(more), np.abs(more)
         nearest = self.places[int(np.argmin(alone))]
-        return Explained(at_s, nearest, float(inside), self._outside(off), mouth)
+        mean = float(np.abs(inside).mean())
+        return Explained(at_s, nearest, mean, self._outside(off), inside[::2, ::2].astype(np.int16))
+
+    def drawn(self, picture: I420, tick: int) -> NDArray[np.int16]:
+        """What a picture that was drawn for a tick has more than the loop's; as ``Explained``."""
+        idle = self.looped.picture(self.looped.place(tick))[: self.height]
+        return self._inside(picture[: self.height].astype(np.int16) - idle)[::2, ::2]
+
+    def _inside(self, luma: NDArray[Any]) -> NDArray[Any]:
+        box = self.box
+        return luma[box.top : box.bottom, box.left : box.right]
 
     def _outside(self, off: NDArray[np.float32]) -> float:
         box, (height, width) = self.box, off.shape
@@ -130,7 +139,9 @@ def begin_tick(loop: LoopedPictures, seen: Sequence[tuple[int, int]]) -> int:
     return min(range(loop.loop_ticks), key=misses)
 
 
-def alike(mouth: NDArray[np.uint8], drawn: Sequence[NDArray[np.uint8]]) -> int:
-    """Which of the drawn pictures' boxes a captured one is."""
-    off = [np.abs(mouth.astype(np.int16) - each).mean() for each in drawn]
-    return int(np.argmin(off))
+def alike(seen: NDArray[np.int16], drawn: Sequence[NDArray[np.int16]]) -> int:
+    """Which of the drawn pictures a captured one is, however much it is blended with the loop."""
+    wanted = seen.astype(np.float64).ravel()
+    others = np.stack([each.astype(np.float64).ravel() for each in drawn])
+    size = np.linalg.norm(others, axis=1)
+    return int(np.argmax(others @ wanted / np.maximum(size, 1e-9)))
