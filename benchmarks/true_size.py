@@ -65,6 +65,9 @@ SPEECH = REPO / "tests" / "fixtures" / "slt.opus"
 EASED = 4
 """At its ends a task shows more and more of the drawn face."""
 
+ABOUT = 5
+"""Pictures before and behind one that it must not be taken for."""
+
 FADE = 10
 """Pictures in which a task is blended with the idle loop, at its beginning."""
 
@@ -224,10 +227,17 @@ def judge_ring(drawn: Drawn, loop: Loop, boxes: Sequence[Box], tick: int) -> boo
 
 
 def judge_order(seen: Sequence[Explained], start: int, drawn: Drawn, loop: Loop, tick: int) -> bool:
-    """Every picture is the one that is drawn for its index; of those at the ends little is seen."""
+    """Every picture is the one that is drawn for its index, and not one of those about it.
+
+    Of those at the ends little is seen; a second later the loop may stand where it stood.
+    """
     own = [loop.drawn(picture, tick + n) for n, picture in enumerate(drawn.pictures)]
     which = range(EASED - 1, len(own) - EASED + 1)
-    right = sum(alike(seen[start + index].drawn, own) == index for index in which)
+    right = 0
+    for index in which:
+        first = max(0, index - ABOUT)
+        near = own[first : index + ABOUT + 1]
+        right += first + alike(seen[start + index].drawn, near) == index
     told = f"{right} of {len(which)}"
     return goal("pictures that are those of their index", right == len(which), told)
 

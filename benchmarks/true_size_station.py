@@ -70,7 +70,10 @@ class OnAir:
         return time.monotonic() - begun
 
     def _ready(self) -> bool:
-        things = json.loads(self.station.get("/status")[1])["things"]
+        try:
+            things = json.loads(self.station.get("/status")[1])["things"]
+        except OSError:
+            return False  # the API comes after the air
         workers = [each for each in things if each["name"].startswith("worker/")]
         failed = [each for each in workers if each["state"] in {"dead", "parked", "ending"}]
         assert not failed, failed
