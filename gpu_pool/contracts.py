@@ -261,6 +261,10 @@ class PoolReport:
         """Pictures per second of all devices that serve, as measured."""
         return sum(each.fps for each in self.slots if each.state in SERVING)
 
+    def serves(self, avatar: str) -> bool:
+        """Whether some device has the avatar ready and renders, or does so again in a moment."""
+        return any(each.state in SERVING and avatar in each.avatars for each in self.slots)
+
     def fps_of(self, avatar: str) -> float:
         """The same for one avatar; 0 while no device has it ready."""
         serving = [each for each in self.slots if each.state in SERVING]

@@ -27,6 +27,7 @@ from gpu_pool.dispatch import (
 )
 from gpu_pool.limits import Limits
 from gpu_pool.messages import (
+    Beat,
     Begin,
     Forget,
     LeaveOff,
@@ -191,8 +192,8 @@ class Crew:
             self._dispatcher.done(slot, message.serial, message.render_s, now)
         elif isinstance(message, Refused):
             self._dispatcher.refused(slot, message.serial, message.reason, now)
-        else:
-            self._dispatcher.slots[slot].heard(now)
+        elif isinstance(message, Beat):
+            self._dispatcher.slots[slot].beat(message.steps, now)
 
     def _take_news_of_an_avatar(
         self, slot: int, message: Preparing | Prepared | NotPrepared, now: float

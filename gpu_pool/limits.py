@@ -28,6 +28,8 @@ class Limits:
         batch_floor_s: no batch is judged hung before this: a busy machine stalls for a second or
             two.
         batch_factor: from there on, so many times what the batch was expected to take.
+        slow_s: limits for avatars and batches begin anew whenever the engine was seen to go on by
+            a step: a large network on a CPU is slow, not hung. But all in all no longer than this.
         dump_s: between asking a hung worker for its stacks and killing it.
         restart_pauses_s: before the first, second, ... start after deaths in a row; the last goes
             for all further ones. At once first: a single death should cost the loading only.
@@ -50,6 +52,7 @@ class Limits:
     first_batch_s: float = 60.0
     batch_floor_s: float = 3.0
     batch_factor: float = 5.0
+    slow_s: float = 1800.0
     dump_s: float = 0.3
     restart_pauses_s: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)
     deaths_at_most: int = 5

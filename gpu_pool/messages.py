@@ -103,7 +103,9 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """From a worker: a sign of life."""
+    """From a worker: a sign of life; ``steps`` is how often its engine has gone on so far."""
+
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,12 @@ class Reorder:
             leaving.append(front.outcome or Gap(front.first, front.count, "not there in time"))
         return leaving
 
+    def postpone(self, needed_by: float) -> None:
+        """What is still awaited is being worked at: none of it is given up before this."""
+        for each in self._expected:
+            if each.outcome is None:
+                each.needed_by = max(each.needed_by, needed_by)
+
     def lose(self, reason: str) -> None:
         """Nothing that is still awaited will come."""
         for each in self._expected:

@@ -28,7 +28,8 @@ _PREPARING = frozenset({SlotState.STARTING, SlotState.PREPARING})
 class Flight:
     """A batch of an avatar at a worker.
 
-    ``dropped`` once nobody waits for it any more, ``told`` once the worker has been told.
+    ``dropped`` once nobody waits for it any more, ``told`` once the worker has been told;
+    ``due_at`` is when the worker is hung unless its engine goes on before.
     """
 
     serial: int
@@ -36,6 +37,7 @@ class Flight:
     pictures: tuple[PictureRef, ...]
     sent_at: float
     limit_s: float
+    due_at: float
     dropped: bool = False
     told: bool = False
 
@@ -55,6 +57,8 @@ class Slot:
         self.preparing: int | None = None
         """Serial of the one at which it is."""
         self._prepared_by = now
+        self._begun_at = now
+        self._steps = 0
         self._rendered = ""
         self.breaker = Breaker(limits, retry_at=now)
         self._limits = limits
@@ -73,6 +77,7 @@ class Slot:
         self.breaker = self.breaker.started()
         self._started_at = self._heard_at = now
         self._verdict, self._was_ready, self.kill_at = "", False, None
+        self._steps = 0
         self.preparing, self._prepared_by = None, now + self._limits.load_s
         self._enter(SlotState.STARTING, now)
 
@@ -93,7 +98,7 @@ class Slot:
         """The worker begins with an avatar, or with the models for it."""
         self.heard(now)
         limit_s = self._limits.load_s if loads else self._limits.prepare_s
-        self.preparing, self._prepared_by = serial, now + limit_s
+        self.preparing, self._prepared_by, self._begun_at = serial, now + limit_s, now
 
     def through_with(self, serial: int, now: float) -> None:
         """The worker has prepared an avatar, or will not."""
@@ -111,10 +116,25 @@ class Slot:
         """Any message is a sign of life."""
         self._heard_at = now
 
+    def beat(self, steps: int, now: float) -> None:
+        """A sign of life of a worker whose engine has gone on by so many steps since its start."""
+        self.heard(now)
+        if steps == self._steps:
+            return
+        self._steps = steps
+        if self.preparing is not None:
+            latest = self._begun_at + self._limits.slow_s
+            due = min(now + self._limits.prepare_s, latest)
+            self._prepared_by = max(self._prepared_by, due)
+        if self.flight is not None:
+            latest = self.flight.sent_at + self._limits.slow_s
+            due = min(now + self.flight.limit_s, latest)
+            self.flight.due_at = max(self.flight.due_at, due)
+
     def sent(self, serial: int, avatar: str, pictures: tuple[PictureRef, ...], now: float) -> None:
         """A batch is on its way to the worker."""
         limit_s = self._limit_s(avatar, len(pictures))
-        self.flight = Flight(serial, avatar, pictures, now, limit_s)
+        self.flight = Flight(serial, avatar, pictures, now, limit_s, now + limit_s)
         self._heard_at = now
         self._enter(SlotState.BUSY, now)
 
@@ -180,8 +200,10 @@ class Slot:
         self._heard_at += seconds
         self._started_at += seconds
         self._prepared_by += seconds
+        self._begun_at += seconds
         if self.flight is not None:
             self.flight.sent_at += seconds
+            self.flight.due_at += seconds
 
     @property
     def judged(self) -> bool:
@@ -199,7 +221,7 @@ class Slot:
         if self._patience_s() is not None and now >= self._silent_at():
             return f"no sign of life for {now - self._heard_at:.1f} s"
         flight = self.flight
-        if self.state is SlotState.BUSY and flight and now >= flight.sent_at + flight.limit_s:
+        if self.state is SlotState.BUSY and flight and now >= flight.due_at:
             return f"a batch of {len(flight.pictures)} not done after {now - flight.sent_at:.1f} s"
         return ""
 
@@ -213,7 +235,7 @@ class Slot:
         if self.state in _PREPARING:
             due.append(self._prepared_by)
         if self.state is SlotState.BUSY and self.flight is not None:
-            due.append(self.flight.sent_at + self.flight.limit_s)
+            due.append(self.flight.due_at)
         return min(due, default=None)
 
     def report(self) -> SlotReport:

@@ -28,6 +28,9 @@ from gpu_pool.engines.registry import make_engine
 from gpu_pool.ring import Mapping
 from gpu_pool.windows import sound_span
 
+WARM_ONCE_S = 5.0
+"""A silent batch that took so long is not drawn again for a better measure: everybody waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
@@ -61,13 +64,19 @@ class Workbench:
             engine.load(self._device)
             self._engines[key] = engine
 
-    def prepare(self, avatar: AvatarRef) -> tuple[EngineNeeds, float, int]:
+    def prepare(
+        self, avatar: AvatarRef, abandoned: Callable[[], bool] = lambda: False
+    ) -> tuple[EngineNeeds, float, int]:
         """Have an avatar ready and warm.
+
+        Args:
+            avatar: whose.
+            abandoned: asked by the engine between the steps of its silent batches.
 
         Returns:
             What its engine needs, and the seconds that a silent batch of so many pictures took.
             Once is not enough for a measure: what is set up on first use would count, so the second
-            of two is taken.
+            of two is taken, unless the first took so long that this hardly matters.
 
         Raises:
             AvatarRefused: it can never be ready.
@@ -77,11 +86,13 @@ class Workbench:
         needs = engine.needs
         self._avatars[avatar.name] = _Prepared(avatar, engine)
         try:
-            took_s = [self._render_silence(avatar, needs) for _ in range(2)]
+            took_s = self._render_silence(avatar, needs, abandoned)
+            if took_s < WARM_ONCE_S:
+                took_s = self._render_silence(avatar, needs, abandoned)
         except BatchRefused:
             self.forget(avatar.name)
             raise
-        return needs, took_s[-1], needs.batch_pictures
+        return needs, took_s, needs.batch_pictures
 
     def forget(self, name: str) -> None:
         """Free an avatar; one that is not here is no mistake."""
@@ -101,14 +112,16 @@ class Workbench:
         out = [self._ring.picture(slot, prepared.avatar.picture) for slot in slots]
         return self._run(batch, prepared, out, abandoned)
 
-    def _render_silence(self, avatar: AvatarRef, needs: EngineNeeds) -> float:
+    def _render_silence(
+        self, avatar: AvatarRef, needs: EngineNeeds, abandoned: Callable[[], bool]
+    ) -> float:
         """Into memory of our own."""
         count = needs.batch_pictures
         start, stop = sound_span(needs, avatar.picture.fps, 0, count)
         key = BatchKey("", "", 0, 0)
         batch = Batch(key, count, avatar.name, 0, np.zeros(stop - start, np.float32))
         out = list(np.zeros((count, *avatar.picture.shape), np.uint8))
-        return self._run(batch, self._avatars[avatar.name], out, lambda: False)
+        return self._run(batch, self._avatars[avatar.name], out, abandoned)
 
     @staticmethod
     def _run(

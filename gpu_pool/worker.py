@@ -67,6 +67,7 @@ class Line:
         self._orders: queue.SimpleQueue[Render | Prepare | Forget] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._unwanted = -1
+        self._steps = 0
 
     def begin(self) -> Begin:
         """Wait for the first message, then listen."""
@@ -84,8 +85,14 @@ class Line:
         return self._orders.get()
 
     def unwanted(self, serial: int) -> bool:
-        """Whether the pool has said that nobody waits for this batch."""
+        """Whether the pool has said that nobody waits for this batch; engines ask at each step."""
+        self._steps += 1
         return self._unwanted == serial
+
+    def never_unwanted(self) -> bool:
+        """The same for what nobody can call off."""
+        self._steps += 1
+        return False
 
     def send(self, message: Message) -> None:
         """Send one message, whole; the process ends when the pool has hung up."""
@@ -107,7 +114,7 @@ class Line:
                         self._unwanted = message.serial
             if time.monotonic() >= beat_at:
                 beat_at = time.monotonic() + beat_s
-                self.send(Beat())
+                self.send(Beat(self._steps))
 
     def _receive(self) -> bytes:
         try:
@@ -142,7 +149,7 @@ def _prepare(order: Prepare, bench: Workbench, line: Line) -> None:
     try:
         bench.load_engine_of(order.avatar)
         line.send(Preparing(order.serial, loads=False))
-        line.send(Prepared(order.serial, *bench.prepare(order.avatar)))
+        line.send(Prepared(order.serial, *bench.prepare(order.avatar, line.never_unwanted)))
     except (AvatarRefused, BatchRefused) as refusal:
         line.send(NotPrepared(order.serial, str(refusal)))
     except (PoolError, ImportError) as error:

@@ -26,8 +26,8 @@ from gpu_pool.reorder import Gap, Reorder, Run
 from gpu_pool.windows import cut_sound, sound_span
 
 ANSWER_WITHIN_S = 60.0
-"""A batch without an answer for so long is given up. The pool judges its workers far sooner; this
-only bounds the wait when it cannot start any."""
+"""A batch without an answer for so long is given up, while no worker serves. Where one does, the
+pool judges it and answers every batch; a large network may take longer for those that wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,10 @@ class Performance:
         self._reorder.expect(batch.key.first, batch.count, now + self._answer_within_s)
         self._next = batch.key.first + batch.count
         self._out += batch.count
+
+    def worked_at(self, now: float) -> None:
+        """Some worker serves the avatar: what is awaited will be answered."""
+        self._reorder.postpone(now + self._answer_within_s)
 
     def answered(self, result: BatchResult) -> tuple[PictureRef, ...]:
         """The pool's answer; returns pictures that nobody will show."""

@@ -116,10 +116,8 @@ class Stage:
         try:
             devices = find_devices(wanted if wanted == "auto" else list(wanted), os.environ)
             self._ring = Ring(slots, slot_bytes)
-            first = self.wardrobe.first()
-            self._pool = Pool(
-                first, devices, self._ring, on_results=self._ring_bell, limits=self._limits
-            )
+            first, bell = self.wardrobe.first(), self._ring_bell
+            self._pool = Pool(first, devices, self._ring, on_results=bell, limits=self._limits)
             self.wardrobe.serve(self._pool)
         except (PoolError, ValueError, OSError) as error:
             self.last_error = f"nothing is rendered: {error}"
@@ -144,7 +142,7 @@ class Stage:
             return Readiness.NEVER
         report, avatar = self._pool.report(), self._channels[channel].avatar.name
         needs = self._pool.needs(avatar)
-        if any(slot.state in SERVING and avatar in slot.avatars for slot in report.slots):
+        if report.serves(avatar):
             return Readiness.READY
         if self._pool.standing(avatar).state is AvatarState.FAILED and needs is None:
             return Readiness.NEVER
@@ -163,9 +161,8 @@ class Stage:
         batch = needs.batch_pictures if needs is not None else 1
         window = max(batch, int(self._window(channel) * NEXT_SHARE) // batch * batch)
         preroll = self._tempo.preroll(pictures, fps, self._pool.report().fps_of(avatar), window)
-        lead_ticks = self._tempo.lead_ticks(fps)
         order: Message = {"ring": str(self._ring.path), "avatar": label(backdrop.shown)}
-        return order | {"lead_ticks": lead_ticks, "preroll_ticks": preroll}
+        return order | {"lead_ticks": self._tempo.lead_ticks(fps), "preroll_ticks": preroll}
 
     def holds(self, task_id: str) -> bool:
         """Whether a task is being rendered, or was, and is not over."""
@@ -265,10 +262,9 @@ class Stage:
         with contextlib.suppress(BlockingIOError):
             self._wake_read.recv(4096)
         for result in self._pool.poll():
-            key = result.key
             self._gauges.answered(result)
-            performance = self._performances.get(key.task_id)
-            if performance is None or performance.epoch != key.epoch:
+            performance = self._performances.get(result.key.task_id)
+            if performance is None or performance.epoch != result.key.epoch:
                 self._pool.release(result.pictures if isinstance(result, BatchDone) else ())
                 continue
             self._pool.release(performance.answered(result))
@@ -338,7 +334,10 @@ class Stage:
                 performance.submitted(batch, self._now())
 
     def _hand_over(self, performance: Performance) -> None:
+        assert self._pool is not None
         part, handed = performance.part, performance.rendered
+        if self._pool.report().serves(part.avatar):
+            performance.worked_at(self._now())
         runs = performance.leaving(self._now(), self._note_lost)
         if runs and self._begins_again(performance, handed):
             for run in runs:

@@ -80,10 +80,10 @@ class World:
         assert due is not None
         return self.step(max(0.0, due - self.now))
 
-    def beat(self) -> None:
-        """Every worker that is not condemned gives a sign of life."""
+    def beat(self, steps: int = 0) -> None:
+        """Every worker that is not condemned gives a sign of life; its engine is at this step."""
         for slot in self.running - self.condemned:
-            self.dispatcher.slots[slot].heard(self.now)
+            self.dispatcher.slots[slot].beat(steps, self.now)
 
     def load(self, *slots: int, picture_s: float = 0.01) -> list[Order]:
         """Workers become ready; all of them unless named."""

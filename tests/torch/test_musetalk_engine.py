@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gpu_pool.contracts import AvatarRef, AvatarRefused, BatchRefused, EngineSpec, PictureFormat
+from gpu_pool.contracts import (
+    AvatarRef,
+    AvatarRefused,
+    Batch,
+    BatchKey,
+    BatchRefused,
+    EngineSpec,
+    PictureFormat,
+)
 from gpu_pool.engines.checkpoint import CheckpointRefused
 from gpu_pool.engines.musetalk.boxes import face_box
 from gpu_pool.engines.musetalk.engine import MuseTalkEngine, Networks, Options
@@ -21,6 +29,7 @@ from gpu_pool.engines.options import OptionsRefused
 from gpu_pool.engines.photo.box import Box
 from gpu_pool.engines.registry import make_engine
 from gpu_pool.engines.whisper.hearing import Hearing
+from gpu_pool.windows import cut_sound, sound_span
 from tests.doubles import recipe_networks
 from tests.doubles.drawn_avatar import clip_avatar, still_avatar
 from tests.doubles.engine_run import FPS, idle, rendered
@@ -99,6 +108,20 @@ def test_the_mouths_part_changes_and_nothing_else(
     assert bottom <= face.bottom + 2
     assert face.left - 2 <= left
     assert right <= face.right + 2
+
+
+@pytest.mark.parametrize("asked", [1, 2, 3])
+def test_a_batch_that_nobody_wants_ends_at_the_next_step(
+    engine: MuseTalkEngine, speech: NDArray[np.float32], asked: int
+) -> None:
+    answers = iter([False] * asked)
+    start, stop = sound_span(engine.needs, FORMAT.fps, 0, PICTURES)
+    window = cut_sound(speech, 0, (start, stop))
+    heard = engine.features(window, 0, PICTURES, FORMAT.fps)
+    batch = Batch(BatchKey("main", "a", 0, 0), PICTURES, "clip", 0, window)
+    out = list(np.full((PICTURES, *FORMAT.shape), 7, np.uint8))
+    engine.render(batch, heard, out, lambda: next(answers, True))
+    assert all((picture == 7).all() for picture in out), "nothing half drawn"
 
 
 def test_what_is_said_decides_what_is_drawn(

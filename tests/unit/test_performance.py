@@ -94,6 +94,16 @@ def test_a_batch_that_is_never_answered_does_not_hold_up_the_task_for_ever() -> 
     assert (type(gone), type(run)) == (Gap, Run)
 
 
+def test_a_slow_batch_is_waited_for_while_a_worker_serves() -> None:
+    made = performance()
+    first, *_ = ask_all(made)
+    for now in range(0, 600, 50):
+        made.worked_at(now)
+        assert made.leaving(now + ANSWER_WITHIN_S - 1, lambda _: None) == []
+    made.answered(answer(first))
+    assert [type(each) for each in made.leaving(600, lambda _: None)] == [Run]
+
+
 def test_pictures_asked_for_after_a_delay_are_drawn_for_the_new_ticks() -> None:
     made = performance()
     first = made.next_batch(NEEDS, 10)

@@ -62,6 +62,32 @@ def test_a_slow_engine_is_given_a_multiple_of_the_time_it_was_measured_at() -> N
     assert world.condemned == {0}
 
 
+def test_a_batch_far_slower_than_measured_is_waited_for_while_its_engine_goes_on() -> None:
+    world = ready(devices=1)
+    world.submit(batch(0))
+    for step in range(1, 61):  # twenty times what an engine that stands still is given
+        world.step(1.0)
+        world.beat(steps=step)
+    assert not world.condemned
+    for _ in range(5):
+        world.step(1.0)
+        world.beat(steps=60)
+    assert world.condemned == {0}
+
+
+def test_an_avatar_is_waited_for_while_its_engine_goes_on_but_not_for_ever() -> None:
+    limits = Limits()
+    world = World(1)
+    world.step()
+    world.begin(0)
+    began, step = world.now, 0
+    while not world.condemned:
+        world.step(5.0)
+        world.beat(steps=(step := step + 1))
+        assert world.now - began <= limits.slow_s + 5
+    assert world.now - began >= limits.slow_s
+
+
 def test_an_answer_that_comes_after_the_verdict_counts_for_nothing() -> None:
     world = ready()
     world.submit(batch(0))

@@ -47,7 +47,7 @@ MESSAGES: list[Message] = [
     Prepared(5, EngineNeeds(0.2, 0.4, 8), 0.31, 8),
     NotPrepared(6, "two faces"),
     Ready(),
-    Beat(),
+    Beat(12),
     Rendered(8, 0.04),
     Refused(9, "no face"),
 ]

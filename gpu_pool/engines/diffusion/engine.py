@@ -10,8 +10,10 @@ from typing import Generic, Protocol, TypeVar
 
 import cv2
 import torch
+from torch import Tensor
 
 from gpu_pool.contracts import AvatarRef
+from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.prepared import Keeping
 
 
@@ -35,7 +37,7 @@ A = TypeVar("A")
 
 
 class DiffusionEngine(Generic[O, N, A]):
-    """Loading and forgetting.
+    """Loading, decoding and forgetting.
 
     Args:
         options: checked.
@@ -63,6 +65,16 @@ class DiffusionEngine(Generic[O, N, A]):
 
     def _keeping(self, avatar: AvatarRef, weights: str) -> Keeping:
         return Keeping(avatar.prepared, weights, self._options.disk_mb << 20)
+
+    @staticmethod
+    def _decoded(vae: Vae, latents: Tensor, abandoned: Callable[[], bool]) -> Tensor | None:
+        """Pictures (n, 3, 256, 256) of latents (n, 4, 32, 32); None once nobody wants them."""
+        made = []
+        for part in vae.portions(latents.to(vae.quant_conv.weight.dtype)):
+            if abandoned():
+                return None
+            made.append(vae.pictures(part))
+        return torch.cat(made)
 
     def _loaded(self) -> N:
         assert self._networks is not None, "load comes first"

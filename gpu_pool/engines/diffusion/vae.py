@@ -148,6 +148,14 @@ class Vae(nn.Module):
         self.quant_conv = nn.Conv2d(8, 8, 1)
         self.post_quant_conv = nn.Conv2d(4, 4, 1)
 
+    def portions(self, x: Tensor) -> tuple[Tensor, ...]:
+        """How much of (N, C, H, W) goes through at a time: on a GPU all of it.
+
+        On a CPU one picture: a map of 256 x 256 pixels and 256 channels fills the caches by itself,
+        and eight of them are paid for in page faults (0.93 against 1.24 CPU seconds a picture).
+        """
+        return x.split(1) if x.device.type == "cpu" else (x,)
+
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) in -1 to 1: mean and log-variance, (N, 4, H / 8, W / 8) each, not scaled."""
         mean, spread = self.quant_conv(self.encoder(pictures)).chunk(2, dim=1)
@@ -155,11 +163,12 @@ class Vae(nn.Module):
 
     def latents(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) in -1 to 1 to the scaled latents (N, 4, H / 8, W / 8)."""
-        return SCALE * self.encode(pictures)[0]
+        return torch.cat([SCALE * self.encode(part)[0] for part in self.portions(pictures)])
 
     def pictures(self, latents: Tensor) -> Tensor:
         """Scaled latents (N, 4, h, w) to (N, 3, 8 h, 8 w), about -1 to 1."""
-        return self.decoder(self.post_quant_conv(latents / SCALE))
+        parts = self.portions(latents / SCALE)
+        return torch.cat([self.decoder(self.post_quant_conv(part)) for part in parts])
 
 
 def vae_widths(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:

@@ -181,7 +181,10 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
             latents = self._painted(features, shown, steps, guidance, abandoned)
             if latents is None:
                 return
-            faces = list(self._faces(latents[skipped : skipped + batch.count], own))
+            drawn = self._faces(latents[skipped : skipped + batch.count], own, abandoned)
+            if drawn is None:
+                return
+            faces = list(drawn)
         for index, (picture, idle) in enumerate(zip(out, own, strict=True)):
             picture[:] = idle.picture
             if found[index] > 0:
@@ -227,12 +230,16 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
                 made.append(drawn)
             return torch.cat(made)
 
-    def _faces(self, latents: Tensor, shown: Sequence[Shown]) -> NDArray[np.uint8]:
-        """(pictures, 280, 210, 3) RGB."""
-        vae = self._loaded().vae
+    def _faces(
+        self, latents: Tensor, shown: Sequence[Shown], abandoned: Callable[[], bool]
+    ) -> NDArray[np.uint8] | None:
+        """(pictures, 280, 210, 3) RGB; None once nobody wants them."""
         with torch.inference_mode():
-            drawn = vae.pictures(latents.to(vae.quant_conv.weight.dtype)).float()
-            return unsqueezed(combined(drawn, torch.stack([each.seen for each in shown])))
+            drawn = self._decoded(self._loaded().vae, latents, abandoned)
+            if drawn is None:
+                return None
+            seen = torch.stack([each.seen for each in shown])
+            return unsqueezed(combined(drawn.float(), seen))
 
 
 def chunks_of(first: int, count: int) -> range:

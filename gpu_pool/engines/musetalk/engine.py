@@ -164,7 +164,9 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
         if abandoned():
             return
         talking = [index for index, share in enumerate(found) if share > 0]
-        faces = self._drawn(features, shown, talking)
+        faces = self._drawn(features, shown, talking, abandoned)
+        if faces is None:
+            return
         for picture, idle in zip(out, shown, strict=True):
             picture[:] = idle.picture
         for index, face in zip(talking, faces, strict=True):
@@ -177,9 +179,13 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
             idle.patch.paste(picture, face, share)
 
     def _drawn(
-        self, features: Tensor, shown: Sequence[Shown], which: Sequence[int]
-    ) -> Sequence[NDArray[np.uint8]]:
-        """The faces of these pictures, (256, 256, 3) BGR each."""
+        self,
+        features: Tensor,
+        shown: Sequence[Shown],
+        which: Sequence[int],
+        abandoned: Callable[[], bool],
+    ) -> Sequence[NDArray[np.uint8]] | None:
+        """The faces of these pictures, (256, 256, 3) BGR each; None once nobody wants them."""
         if not which:
             return ()
         networks = self._loaded()
@@ -188,7 +194,8 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
             latents = latents.contiguous(memory_format=torch.channels_last)
             step = torch.zeros(1, device=latents.device)
             painted = networks.unet(latents, step, features[list(which)])
-            return list(to_bgr(networks.vae.pictures(painted)))
+            pictures = self._decoded(networks.vae, painted, abandoned)
+            return None if pictures is None else list(to_bgr(pictures))
 
 
 def to_bgr(pictures: Tensor) -> NDArray[np.uint8]:
