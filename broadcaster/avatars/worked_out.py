@@ -46,7 +46,7 @@ def work_out(
         for each in _wanted(avatar, settings):
             told = (0, 0, 0)
             for told in look(each, device):
-                progress(told[0] / max(1, told[1]), f"picture {told[0]} of {told[1]}")
+                progress(told[0] / max(1, told[1]), f"looking at picture {told[0]}")
             yield each.picture, *told[1:]
     except PoolError as error:
         raise AvatarError(str(error)) from error

@@ -6,16 +6,14 @@ shelf (``broadcaster.avatars.shelf``): a row without a folder is a making or a f
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from broadcaster.clock import wall_time_s
-from broadcaster.errors import AvatarConflict, AvatarNotFound, TaskRejected
-from broadcaster.store.connections import Connections
+from broadcaster.errors import AvatarConflict, AvatarNotFound
+from broadcaster.store.queue import Queue
 from broadcaster.store.schema import translated, writing
 
 MOST_ATTEMPTS = 3
@@ -23,9 +21,6 @@ MOST_ATTEMPTS = 3
 
 MOST_ROWS = 1000
 """Rows kept; a failure older than so many others has been read by whom it concerns."""
-
-RETRY_AFTER_S = 30
-"""What a refused client is told to wait: most avatars are made by then."""
 
 
 class AvatarState(StrEnum):
@@ -79,7 +74,7 @@ _NAMES = tuple(field.name for field in fields(AvatarRow))
 _GIVEN = tuple(name for name in _NAMES if name != "place")
 
 
-class AvatarJournal:
+class AvatarJournal(Queue):
     """The table of avatars.
 
     Args:
@@ -87,9 +82,10 @@ class AvatarJournal:
         queue_limit: makings that may wait at once.
     """
 
-    def __init__(self, database: Path, queue_limit: int) -> None:
-        self._connections = Connections(database)
-        self._queue_limit = queue_limit
+    WAITING = "SELECT count(*) FROM avatars WHERE state = 'making'"
+    FULL = "avatars are being made already"
+    RETRY_AFTER_S = 30
+    """Most avatars are made by then."""
 
     def ask(self, row: AvatarRow, adopt: Callable[[], None], on_shelf: bool) -> AvatarRow:
         """Write down that an avatar is to be made; it is on the disk when this returns.
@@ -197,30 +193,6 @@ class AvatarJournal:
                 "(SELECT place FROM avatars ORDER BY place DESC LIMIT ?)",
                 (most,),
             )
-
-    def refuse_when_full(self) -> None:
-        """Raise as ``ask`` would for too many, before an upload is read.
-
-        Raises:
-            TaskRejected: 429.
-        """
-        with translated():
-            self._refuse_when_full()
-
-    def close(self) -> None:
-        """Close every connection, also those of other threads."""
-        self._connections.close()
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        return self._connections.own()
-
-    def _refuse_when_full(self) -> None:
-        (waiting,) = self._connection.execute(
-            "SELECT count(*) FROM avatars WHERE state = 'making'"
-        ).fetchone()
-        if waiting >= self._queue_limit:
-            raise TaskRejected(429, f"{waiting} avatars are being made already", RETRY_AFTER_S)
 
     def _put(self, row: AvatarRow) -> AvatarRow:
         """Replace the row of this name; it goes to the end of the line."""

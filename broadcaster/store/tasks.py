@@ -6,16 +6,15 @@ of its own, every change is one transaction and a compare-and-set on the state.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from broadcaster.clock import wall_time_s
-from broadcaster.errors import StoreFull, TaskConflict, TaskNotFound, TaskRejected
-from broadcaster.store.connections import Connections
+from broadcaster.errors import StoreFull, TaskConflict, TaskNotFound
 from broadcaster.store.outbox import Outbox
+from broadcaster.store.queue import Queue
 from broadcaster.store.rows import ACTIVE, ENDED, TAKING_ORDER, insert, select, update
 from broadcaster.store.schema import translated, writing
 from broadcaster.store.spool import Incoming, Spool, no_space
@@ -27,13 +26,10 @@ MAX_ENDED = 10_000
 MAX_LISTED = 500
 """Tasks in one answer at most."""
 
-RETRY_AFTER_S = 10
-"""What a refused client is told to wait: a typical task has ended by then."""
-
 _CHANGEABLE = frozenset({"samples", "played_samples", "error", "reason", "gain_db"})
 
 
-class TaskStore:
+class TaskStore(Queue):
     """The database and the spool of a station.
 
     Args:
@@ -42,10 +38,14 @@ class TaskStore:
         queue_limit: waiting tasks at most, over all channels.
     """
 
+    WAITING = "SELECT count(*) FROM tasks WHERE state = 'queued'"
+    FULL = "tasks are waiting already"
+    RETRY_AFTER_S = 10
+    """A typical task has ended by then."""
+
     def __init__(self, database: Path, spool: Spool, queue_limit: int) -> None:
+        super().__init__(database, queue_limit)
         self.spool = spool
-        self._connections = Connections(database)
-        self._queue_limit = queue_limit
         self.outbox = Outbox(lambda: self._connection)
 
     def accept(self, task: Task, incoming: Incoming) -> Task:
@@ -90,15 +90,6 @@ class TaskStore:
         if fingerprint is not None and found[0].fingerprint != fingerprint:
             raise TaskConflict("this idempotency key was used for another request")
         return found[0]
-
-    def refuse_when_full(self) -> None:
-        """Raise as ``accept`` would for a full queue, before an upload is read.
-
-        Raises:
-            TaskRejected: 429.
-        """
-        with translated():
-            self._refuse_when_full()
 
     def get(self, task_id: str) -> Task:
         """One task.
@@ -274,21 +265,6 @@ class TaskStore:
             for task_id in folders & known:
                 self.spool.tidy(task_id)
         return len(folders - known), len(lost)
-
-    def close(self) -> None:
-        """Close every connection, also those of other threads."""
-        self._connections.close()
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        return self._connections.own()
-
-    def _refuse_when_full(self) -> None:
-        (waiting,) = self._connection.execute(
-            "SELECT count(*) FROM tasks WHERE state = 'queued'"
-        ).fetchone()
-        if waiting >= self._queue_limit:
-            raise TaskRejected(429, f"{waiting} tasks are waiting already", RETRY_AFTER_S)
 
     def _adopt(self, incoming: Incoming) -> None:
         try:

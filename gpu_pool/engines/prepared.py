@@ -56,7 +56,8 @@ class Parts:
         folder: beside the avatar, for the parts of every key; its parent is the avatar's, and is
             never made.
         key: as ``key_of`` gives it.
-        most_bytes: of the whole folder. Other keys' parts make room, the longest unused first.
+        most_bytes: of the whole folder, and never more than half of what is free on the disk. Other
+            keys' parts make room, the longest unused first.
     """
 
     def __init__(self, folder: Path, key: str, most_bytes: int) -> None:
@@ -124,7 +125,8 @@ class Parts:
                 oldest = others.pop(0)
                 shutil.rmtree(oldest, ignore_errors=True)
                 del used[oldest]
-            self._left = self._most_bytes - sum(used.values())
+            free = shutil.disk_usage(self._folder).free
+            self._left = min(self._most_bytes - sum(used.values()), free // 2)
 
 
 @dataclass(frozen=True, slots=True)

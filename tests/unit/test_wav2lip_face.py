@@ -150,3 +150,7 @@ def test_a_box_of_a_picture_has_its_colours() -> None:
     assert found.shape == (88, 278, 3)
     away = np.abs(found.astype(np.int16) - bgr[11:99, 21:299]).max(axis=(0, 2))
     assert np.delete(away, range(136, 143)).max() <= 2
+
+
+def test_a_live_batch_goes_on_where_the_last_one_ended() -> None:
+    assert [to_and_fro(index, 3) for index in range(4, 9)] == GOLDEN["lt_batch_indices"].tolist()

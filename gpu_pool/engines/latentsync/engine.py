@@ -63,7 +63,7 @@ from gpu_pool.engines.options import OptionsRefused, check_least, read_options
 from gpu_pool.engines.photo.box import Bgr
 from gpu_pool.engines.photo.paste import repaint
 from gpu_pool.engines.precision import dtype_of
-from gpu_pool.engines.spoken import shares
+from gpu_pool.engines.spoken import put_together, shares, speaking
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.windows import sound_span
 
@@ -184,11 +184,8 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
             drawn = self._faces(latents[skipped : skipped + batch.count], own, abandoned)
             if drawn is None:
                 return
-            faces = list(drawn)
-        for index, (picture, idle) in enumerate(zip(out, own, strict=True)):
-            picture[:] = idle.picture
-            if found[index] > 0:
-                self._paste(picture, idle, faces[index], found[index])
+            faces = [drawn[index] for index in speaking(found)]
+        put_together(out, own, faces, found, self._paste)
 
     def _paste(self, picture: Picture, idle: Shown, face: NDArray[np.uint8], share: float) -> None:
         if self._options.conformance:

@@ -55,7 +55,7 @@ from gpu_pool.engines.musetalk.avatar import MuseFace, Shown
 from gpu_pool.engines.musetalk.parser import FaceParser
 from gpu_pool.engines.options import OptionsRefused, check_least, read_options
 from gpu_pool.engines.precision import dtype_of
-from gpu_pool.engines.spoken import shares
+from gpu_pool.engines.spoken import put_together, shares, speaking
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.engines.whisper.windows import place_encoding
 from gpu_pool.windows import sound_span
@@ -148,7 +148,7 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
         origin, _ = sound_span(self.needs, fps, first, count)
         with torch.inference_mode():
             heard = networks.hearing.tokens(sound, origin, first, count, fps)
-            return heard + place_encoding(heard.device).to(heard.dtype)
+            return heard + place_encoding(heard.device, heard.dtype)
 
     def render(
         self,
@@ -163,14 +163,10 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
         shown = self._avatars[batch.avatar].shown(ticks)
         if abandoned():
             return
-        talking = [index for index, share in enumerate(found) if share > 0]
-        faces = self._drawn(features, shown, talking, abandoned)
+        faces = self._drawn(features, shown, speaking(found), abandoned)
         if faces is None:
             return
-        for picture, idle in zip(out, shown, strict=True):
-            picture[:] = idle.picture
-        for index, face in zip(talking, faces, strict=True):
-            self._paste(out[index], shown[index], face, found[index])
+        put_together(out, shown, faces, found, self._paste)
 
     def _paste(self, picture: Picture, idle: Shown, face: NDArray[np.uint8], share: float) -> None:
         if self._options.conformance:

@@ -41,7 +41,7 @@ from gpu_pool.engines.checkpoint import open_checkpoint
 from gpu_pool.engines.options import check_least, read_options
 from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.prepared import Keeping
-from gpu_pool.engines.spoken import shares
+from gpu_pool.engines.spoken import put_together, shares, speaking
 from gpu_pool.engines.wav2lip import mel
 from gpu_pool.engines.wav2lip.avatar import LoopedFace, Shown
 from gpu_pool.engines.wav2lip.face import to_bytes
@@ -151,12 +151,8 @@ class Wav2LipEngine:
             shown = self._avatars[batch.avatar].shown(ticks)
             if abandoned():
                 return
-            talking = [index for index, share in enumerate(found) if share > 0]
-            faces = self._draw(features, shown, talking)
-        for picture, idle in zip(out, shown, strict=True):
-            picture[:] = idle.picture
-        for index, face in zip(talking, faces, strict=True):
-            self._paste(out[index], shown[index], face, found[index])
+            faces = self._draw(features, shown, speaking(found))
+        put_together(out, shown, faces, found, self._paste)
 
     def _draw(
         self, windows: Windows, shown: Sequence[Shown], which: Sequence[int]

@@ -6,6 +6,8 @@ are ordered position by position, level by level.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -86,13 +88,17 @@ def tokens(features: Tensor, rows: NDArray[np.intp]) -> Tensor:
     return padded[chosen].reshape(len(rows), TOKENS, WIDTH)
 
 
-def place_encoding(device: torch.device) -> Tensor:
-    """What MuseTalk adds to the tokens: sines and cosines of their place, (50, 384)."""
+@cache
+def place_encoding(device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """What MuseTalk adds to the tokens: sines and cosines of their place, (50, 384).
+
+    Always the same tensor: it is not to be written to.
+    """
     place = torch.arange(TOKENS, dtype=torch.float32)[:, None]
     rates = torch.exp(torch.arange(0, WIDTH, 2) * (-np.log(10_000.0) / WIDTH))
     encoding = torch.zeros(TOKENS, WIDTH)
     encoding[:, 0::2], encoding[:, 1::2] = (place * rates).sin(), (place * rates).cos()
-    return encoding.to(device)
+    return encoding.to(device, dtype)
 
 
 def columns(samples: int) -> int:
