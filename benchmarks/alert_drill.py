@@ -30,7 +30,7 @@ import yaml
 
 from benchmarks import spoken_code
 from benchmarks.speaking_judge import missed, row
-from benchmarks.speaking_station import SMALL, SpeakingStation
+from benchmarks.speaking_station import SpeakingStation
 from tests.doubles.prometheus import Prometheus
 from tests.doubles.rtmp_sink import RtmpSink
 from tests.oracles.dashboards import RULES, alerts
@@ -41,6 +41,10 @@ FACTOR = 15
 
 DISK_MB = 2300
 """A little more than the 2 GB that the rule calls nearly full; only what fills it takes memory."""
+
+PICTURE = "{width: 640, height: 360, fps: 25, bitrate_kbps: 800}"
+RING_MB = 16
+"""48 such pictures, 1.9 s: less than a worker may stand still without being taken for hung."""
 
 QUEUE_LIMIT = 20
 FIRES_S, CLEARS_S = 100.0, 150.0
@@ -72,10 +76,10 @@ def _shorter(duration: str) -> str:
 
 
 class DrilledStation(SpeakingStation):
-    """A short queue, and the state on a small file system of its own."""
+    """A short queue, a short ring, and the state on a small file system of its own."""
 
     def __init__(self, sink: RtmpSink) -> None:
-        super().__init__(sink, SMALL)
+        super().__init__(sink, PICTURE, f"pool: {{ring_mb: {RING_MB}}}\n")
         config = self.config.read_text()
         self.config.write_text(config.replace("queue_limit: 1000", f"queue_limit: {QUEUE_LIMIT}"))
         self.disk = self.folder / "var"
