@@ -139,9 +139,10 @@ def begin_tick(loop: LoopedPictures, seen: Sequence[tuple[int, int]]) -> int:
     return min(range(loop.loop_ticks), key=misses)
 
 
-def alike(seen: NDArray[np.int16], drawn: Sequence[NDArray[np.int16]]) -> int:
-    """Which of the drawn pictures a captured one is, however much it is blended with the loop."""
+def alike(seen: NDArray[np.int16], drawn: Sequence[NDArray[np.int16]]) -> NDArray[np.float64]:
+    """How much a captured picture is like each drawn one, 0 to 1, however faintly blended in."""
     wanted = seen.astype(np.float64).ravel()
     others = np.stack([each.astype(np.float64).ravel() for each in drawn])
-    size = np.linalg.norm(others, axis=1)
-    return int(np.argmax(others @ wanted / np.maximum(size, 1e-9)))
+    size = np.linalg.norm(others, axis=1) * np.linalg.norm(wanted)
+    found: NDArray[np.float64] = others @ wanted / np.maximum(size, 1e-9)
+    return found
