@@ -178,7 +178,7 @@ def worker_slow(one: DrilledStation) -> Iterator[None]:
         time.sleep(2.7)
         os.kill(worker, signal.SIGCONT)
         dry = one.metric("broadcaster_underruns_total")
-        if one.state(task) != "on_air":
+        if one.state(task) in {"done", "failed", "cancelled"}:
             break
     yield
     with contextlib.suppress(OSError):
@@ -294,6 +294,8 @@ def main() -> int:
         try:
             one.start()
             with Prometheus(one.api, hurried(RULES.read_text()), PACE_S) as prometheus:
+                seen = f"count_over_time(up[{10 * PACE_S}s]) >= 5"  # or the first count is no rise
+                prometheus.wait(lambda: prometheus.query(seen), "scrapes", QUIET_S)
                 for name in chosen:
                     good |= run(DRILLS[name], one, prometheus)
         finally:

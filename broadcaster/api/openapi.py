@@ -26,7 +26,7 @@ from broadcaster.api.openapi_words import (
 )
 from broadcaster.api.page import SCRIPTS
 from broadcaster.api.upload import JSON, MULTIPART, URLENCODED
-from broadcaster.api.wishes import LONGEST_KEY, MOST_GUIDANCE, MOST_PRIORITY
+from broadcaster.api.wishes import LONGEST_KEY, MOST_GUIDANCE, MOST_PRIORITY, MOST_STEPS
 from broadcaster.callbacks.target import LONGEST_URL
 from broadcaster.speech.text import LONGEST_TEXT
 from broadcaster.store import TaskState
@@ -164,6 +164,12 @@ _WISHES: Schema = {
         "minimum": 0,
         "maximum": MOST_GUIDANCE,
         "description": "for engines that have one",
+    },
+    "inference_steps": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MOST_STEPS,
+        "description": "of denoising, for engines that have them",
     },
 }
 _SOUND: Schema = {

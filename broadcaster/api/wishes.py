@@ -20,6 +20,9 @@ MOST_PRIORITY = 100
 MOST_GUIDANCE = 100.0
 """Engines use 1 to 3; far beyond it is a slip."""
 
+MOST_STEPS = 200
+"""Of denoising, as ``gpu_pool.engines.diffusion.ddim`` has it; 20 are usual."""
+
 LONGEST_KEY = 255
 
 _WORDS = {
@@ -64,17 +67,20 @@ def read_wishes(fields: Fields, has_sound: bool, header_key: str = "") -> Wishes
     Raises:
         Refusal: 400 both or neither of sound and text, 413 a text too long, 422 anything else.
     """
-    guidance = _number(fields, "guidance_scale")
+    asked = {
+        "guidance_scale": _number(fields, "guidance_scale"),
+        "inference_steps": _whole(fields, "inference_steps", 1, MOST_STEPS),
+    }
     return Wishes(
         text=_text_to_say(fields, has_sound),
         voice=_word(fields, "voice"),
         channel=_word(fields, "channel"),
         avatar=_word(fields, "avatar"),
-        priority=_priority(fields),
+        priority=_whole(fields, "priority", -MOST_PRIORITY, MOST_PRIORITY) or 0,
         interrupts=_flag(fields, "interrupt"),
         idempotency_key=_key(_word(fields, "idempotency_key"), header_key),
         callback_url=_word(fields, "callback_url").strip(),
-        options={} if guidance is None else {"guidance_scale": guidance},
+        options={name: value for name, value in asked.items() if value is not None},
     )
 
 
@@ -126,10 +132,10 @@ def _flag(fields: Fields, name: str) -> bool:
     return known
 
 
-def _priority(fields: Fields) -> int:
-    value = fields.get("priority")
+def _whole(fields: Fields, name: str, least: int, most: int) -> int | None:
+    value = fields.get(name)
     if value is None or value == "":
-        return 0
+        return None
     try:
         if isinstance(value, str) and len(value) <= 5 and value.isascii():
             number = int(value)
@@ -137,12 +143,11 @@ def _priority(fields: Fields) -> int:
             number = value
         else:
             raise ValueError
-        if abs(number) > MOST_PRIORITY:
+        if not least <= number <= most:
             raise ValueError
     except ValueError:
         raise Refusal(
-            422,
-            f"The field priority must be a whole number from -{MOST_PRIORITY} to {MOST_PRIORITY}.",
+            422, f"The field {name} must be a whole number from {least} to {most}."
         ) from None
     return number
 

@@ -170,10 +170,10 @@ def test_the_longest_text_in_the_longest_spelling_is_accepted(
 
 
 def test_wishes_are_kept_with_the_task(api: ApiServer, store: TaskStore) -> None:
-    fields = {"priority": "7", "guidance_scale": "1.5", "inference_steps": "20"}
+    fields = {"priority": "7", "guidance_scale": "1.5", "inference_steps": "20", "seed": "3"}
     shown = api.get(f"/tasks/{post_form(api, wav(), fields)[2]['task_id']}")[2]
     assert (shown["priority"], shown["interrupt"]) == (7, False)
-    assert shown["options"] == {"guidance_scale": 1.5}
+    assert shown["options"] == {"guidance_scale": 1.5, "inference_steps": 20}
 
 
 def test_a_guidance_scale_that_no_engine_could_use_is_refused_before_it_is_a_task(

@@ -34,13 +34,15 @@ def test_an_empty_text_beside_sound_is_what_a_page_sends() -> None:
 
 def test_a_form_and_json_mean_the_same() -> None:
     form = {"text": "x", "priority": "-7", "interrupt": "Yes", "guidance_scale": "1.5"}
+    form["inference_steps"] = "20"
     document = {"text": "x", "priority": -7, "interrupt": True, "guidance_scale": 1.5}
+    document["inference_steps"] = 20
     assert read_wishes(form, False) == read_wishes(document, False)
-    assert read_wishes(form, False).options_json == '{"guidance_scale": 1.5}'
+    assert read_wishes(form, False).options_json == '{"guidance_scale": 1.5, "inference_steps": 20}'
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert read_wishes({"text": "x", "inference_steps": "20"}, False) == Wishes(text="x")
+    assert read_wishes({"text": "x", "video_length": "20"}, False) == Wishes(text="x")
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,10 @@ def test_unknown_fields_are_ignored() -> None:
         ("guidance_scale", -1),
         ("guidance_scale", 10**400),
         ("guidance_scale", []),
+        ("inference_steps", "0"),
+        ("inference_steps", 201),
+        ("inference_steps", 1.5),
+        ("inference_steps", "many"),
         ("voice", 3),
         ("channel", {}),
         ("idempotency_key", "a\x00b"),
@@ -99,7 +105,16 @@ def test_a_key_in_quotation_marks_is_the_key() -> None:
 @given(
     st.dictionaries(
         st.sampled_from(
-            ["text", "voice", "channel", "priority", "interrupt", "guidance_scale", "avatar"]
+            [
+                "text",
+                "voice",
+                "channel",
+                "priority",
+                "interrupt",
+                "guidance_scale",
+                "avatar",
+                "inference_steps",
+            ]
         ),
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
     ),
