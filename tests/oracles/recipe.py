@@ -2,6 +2,17 @@
 
 The stream of a name is the raw output of PCG64 seeded with the name's CRC-32, cut to 24 bits, which
 no version of numpy changes. All is computed in float64 and rounded once.
+
+The originals' arrays are all read by tests, large ones at every second to eighth value (``_sub2``
+to ``_sub8``), except
+
+    tap_* of the UNets and of whisper      from within, to look for a fault: the outputs are read
+    *_version, *dtype*, block_out_channels what they were made with
+    half of whisper's hf_ and mt10_chunks  the other half is read
+
+Not known are the inputs of two: of MuseTalk's cropbox_odd, of which a box with the same square is
+taken, and of mt10_sparse, which is compared with our windows beside it. LiveTalking's windows of
+positions, and of sound from its second batch on, are not ours by design: a test holds the distance.
 """
 
 from __future__ import annotations

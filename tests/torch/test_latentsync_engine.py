@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gpu_pool.contracts import AvatarRef, BatchRefused, EngineSpec, PictureFormat
+from gpu_pool.engines.latentsync.avatar import AlignedFace
 from gpu_pool.engines.latentsync.engine import LatentSyncEngine, Networks, Options, chunks_of
+from gpu_pool.engines.latentsync.face import Resampling, Seat, aligned
+from gpu_pool.engines.latentsync.picture import pixels
 from gpu_pool.engines.options import OptionsRefused
+from gpu_pool.engines.photo.paste import bgr_of
+from gpu_pool.engines.prepared import Keeping
 from gpu_pool.engines.registry import make_engine
 from gpu_pool.engines.whisper.hearing import Hearing
 from tests.doubles import recipe_networks
@@ -90,6 +99,35 @@ def test_the_face_changes_and_nothing_else(
     assert right < face.right
 
 
+def test_faces_are_cut_out_and_put_back_with_the_resampling_that_was_asked_for(
+    home: Path, tmp_path: Path
+) -> None:
+    """What is kept on the disk of one is not taken for the other's."""
+    source, vae = home / "still", recipe_networks.tiny_vae()
+    keeping = Keeping(str(tmp_path / "prepared"), "weights", 1 << 24)
+    laid: dict[Resampling, Seat] = {}
+    latents: dict[Resampling, Tensor] = {}
+    for how in Resampling:
+        face = AlignedFace(source, FORMAT, vae, 1 << 24, keeping, how)
+        (shown,) = face.shown([0])
+        box, matrix = face._laid(0)
+        whole = np.ascontiguousarray(bgr_of(shown.picture, box)[..., ::-1])
+        wanted = torch.from_numpy(aligned(whole, matrix, how))[None]
+        assert torch.equal(shown.seen, pixels(wanted)[0])
+        laid[how], latents[how] = shown.seat, shown.latents
+    assert not torch.equal(*latents.values())
+    noise = recipe.image("laid", 280, 210)
+    softer, sharper = (laid[how].laid(noise) for how in (Resampling.BILINEAR, Resampling.LANCZOS))
+    assert cv2.Laplacian(softer, cv2.CV_64F).std() < cv2.Laplacian(sharper, cv2.CV_64F).std()
+
+
+def test_the_option_reaches_the_avatar(home: Path) -> None:
+    made = LatentSyncEngine(replace(FILES, resampling="bilinear"), networks)
+    made.load("cpu")
+    made.prepare(AvatarRef("still", str(home / "still"), FORMAT))
+    assert made._avatars["still"].shown([0])[0].seat.how is Resampling.BILINEAR
+
+
 def test_steps_and_guidance_are_a_tasks_own(
     engine: LatentSyncEngine, speech: NDArray[np.float32], offline: NDArray[np.uint8]
 ) -> None:
@@ -114,6 +152,7 @@ def test_wishes_that_cannot_be_are_refused(
         ({"unet": "a", "vae": "b", "whisper": "c", "steps": 201}, "up to 200 steps"),
         ({"unet": "a", "vae": "b", "whisper": "c", "guidance": "x"}, "a number"),
         ({"unet": "a", "vae": "b", "whisper": "c", "parser": "d"}, "no option 'parser'"),
+        ({"unet": "a", "vae": "b", "whisper": "c", "resampling": "cubic"}, "lanczos or bilinear"),
     ],
 )
 def test_odd_options_are_refused_in_words(options: dict[str, object], words: str) -> None:

@@ -102,6 +102,30 @@ def test_half_files_and_half_networks_stay_within_half_precision(folder: Path) -
         assert np.linalg.norm(own - golden) / np.linalg.norm(golden) <= limit
 
 
+def test_the_plain_network_is_the_originals_layer_by_layer() -> None:
+    """What our 256 network is measured against, for which there is no golden output."""
+    network, golden = plain_network("wav2lip96"), np.load(GOLDEN)
+    seen: dict[str, Tensor] = {}
+    for name in golden["tap_names"].tolist():
+        network.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, output, name=name: seen.update({name: output})
+        )
+    with torch.inference_mode():
+        network(*golden_inputs())
+    assert list(seen) == golden["tap_names"].tolist()
+    shapes, figures, samples = (
+        golden[f"tap_{kind}"].tolist() for kind in ("shapes", "mean_std_absmax", "samples")
+    )
+    for output, shape, figure, sample in zip(seen.values(), shapes, figures, samples, strict=True):
+        assert ",".join(map(str, output.shape)) == shape
+        own = output.double()
+        found = [own.mean().item(), own.std().item(), own.abs().max().item()]
+        most = figure[2]
+        np.testing.assert_allclose(found, figure, atol=TOLERANCE * most)
+        chosen = own.flatten()[:: max(1, own.numel() // 8)][:8]
+        np.testing.assert_allclose(chosen, sample, atol=TOLERANCE * most)
+
+
 def test_the_256_network_draws_what_the_plain_one_draws(folder: Path) -> None:
     torch.save(weights("wav2lip256"), folder / "wav2lip256.pth")
     network = Wav2Lip(open_checkpoint(folder / "wav2lip256.pth"))

@@ -147,6 +147,19 @@ def test_windows_of_the_second_generation_are_the_originals() -> None:
     assert tried == 16
 
 
+def test_other_programs_windows_lie_beside_ours() -> None:
+    """LiveTalking's begin with the picture, so all of what it hears lies 80 ms later than where
+    the networks learnt it; a function that MuseTalk's authors do not call begins 20 ms earlier."""
+    golden = np.load(CONFORMANCE / "musetalk_windows.npz")
+    for key in ("bs16_l10_r10", "bs8_l10_r10", "bs16_l12_r8"):
+        pictures, past, _ = (int(part.lstrip("bslr")) for part in key.split("_"))
+        positions = int(golden[f"lt_whisper_{key}_samples"]) * windows.POSITIONS_PER_S
+        own = windows.windows_1_5(past // 2, pictures, 25, positions // windows.RATE_HZ)
+        np.testing.assert_array_equal(own + windows.BEFORE, golden[f"lt_whisper_{key}"])
+    earlier = windows.windows_1_0(0, 52, 25, 1000) - 1
+    np.testing.assert_array_equal(earlier.clip(0, 99), golden["mt10_sparse_T100_fps25"])
+
+
 def test_tokens_go_place_by_place_and_level_by_level() -> None:
     code = 10 * torch.arange(20)[:, None] + torch.arange(5)[None, :]
     features = code[:, :, None].expand(20, 5, 384).float()

@@ -21,6 +21,7 @@ from gpu_pool.engines.wav2lip.face import (
     to_and_fro,
     to_bytes,
 )
+from gpu_pool.engines.wav2lip.mel import BINS, COLUMNS
 from tests.oracles.recipe import image, uniform
 
 GOLDEN = np.load(
@@ -44,10 +45,12 @@ def i420(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def test_the_network_is_given_the_originals_input() -> None:
     golden = GOLDEN["datagen_img_batch_u8"]
     count = len(golden)
-    faces = np.stack([cut(frames(3)[index % 3], BOX, 96) for index in range(count)])
+    boxes = [Box(*edges) for edges in GOLDEN["datagen_coords"].tolist()]
+    faces = np.stack([cut(frames(3)[index % 3], box, 96) for index, box in enumerate(boxes)])
     own = network_faces(faces).transpose(0, 2, 3, 1).astype(np.int16)
     assert np.abs(own - golden).max() <= RESAMPLER
     assert not own[:, 48:, :, :3].any()
+    assert GOLDEN["datagen_mel_shape"].tolist() == [count, BINS, COLUMNS, 1]
 
 
 def predicted() -> NDArray[np.float32]:
@@ -58,17 +61,27 @@ def predicted() -> NDArray[np.float32]:
 def test_a_drawn_face_is_put_back_as_the_original_does() -> None:
     faces = to_bytes(predicted())
     for index, golden in enumerate(GOLDEN["paste_frames"]):
-        frame = frames(2)[index].copy()
-        overwrite(frame, BOX, faces[index])
-        off = np.abs(frame.astype(np.int16) - golden)
-        assert off.max() <= RESAMPLER
-        outside = np.ones(frame.shape[:2], bool)
-        outside[BOX.top : BOX.bottom, BOX.left : BOX.right] = False
-        assert not off[outside].any()
+        pasted_as(golden, frames(2)[index], faces[index])
 
 
-def test_boxes_are_smoothed_in_whole_numbers_as_the_original_does() -> None:
-    np.testing.assert_array_equal(smoothed(GOLDEN["smooth_in"]), GOLDEN["smooth_T5"])
+def test_the_live_service_puts_a_face_back_likewise() -> None:
+    pasted_as(GOLDEN["lt_paste_frame"], frames(2)[1], image("w2limg/face1", 256, 256))
+
+
+def pasted_as(golden: NDArray[np.uint8], frame: NDArray[np.uint8], face: NDArray[np.uint8]) -> None:
+    own = frame.copy()
+    overwrite(own, BOX, face)
+    off = np.abs(own.astype(np.int16) - golden)
+    assert off.max() <= RESAMPLER
+    off[BOX.top : BOX.bottom, BOX.left : BOX.right] = 0
+    assert not off.any()
+
+
+def test_boxes_are_smoothed_as_the_original_does_and_whole_numbers_stay_so() -> None:
+    boxes = GOLDEN["smooth_in"]
+    np.testing.assert_array_equal(smoothed(boxes), GOLDEN["smooth_T5"])
+    exact = smoothed(boxes.astype(np.float64))
+    np.testing.assert_allclose(exact, GOLDEN["smooth_T5_float"], atol=1e-12)
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -153,4 +166,10 @@ def test_a_box_of_a_picture_has_its_colours() -> None:
 
 
 def test_a_live_batch_goes_on_where_the_last_one_ended() -> None:
-    assert [to_and_fro(index, 3) for index in range(4, 9)] == GOLDEN["lt_batch_indices"].tolist()
+    order = [to_and_fro(index, 3) for index in range(4, 9)]
+    assert order == GOLDEN["lt_batch_indices"].tolist()
+    faces = np.stack([image(f"w2limg/face{index}", 256, 256) for index in order])
+    seen = network_faces(faces) / 255
+    means = GOLDEN["lt_img_mean_per_sample_channel"]
+    np.testing.assert_allclose(seen.mean(axis=(2, 3)), means, atol=1e-6)
+    assert seen[:, :3, 128:].max() == GOLDEN["lt_img_lowerhalf_masked_max"]

@@ -9,21 +9,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpu_pool.contracts import EngineNeeds
 from gpu_pool.engines.wav2lip.mel import (
     COLUMNS,
     Border,
     column_of,
     filters,
     mel_of_columns,
+    preemphasised,
     whole_mel,
     whole_windows,
 )
-from gpu_pool.windows import cut_sound
+from gpu_pool.windows import cut_sound, sound_span
 from tests.oracles.recipe import waveform
 
 GOLDEN = np.load(Path(__file__).parents[1] / "fixtures" / "conformance" / "wav2lip_mel.npz")
 WAVE = waveform("wav2lip_mel/wave", 2.0)
 BORDERS: tuple[Border, ...] = ("reflect", "constant")
+
+STREAM = waveform("wav2lip_mel/stream", 2.0)
+LIVE_STEPS = [GOLDEN[f"lt_stream_step{step}_audio_first_sample_index"] for step in range(3)]
+"""LiveTalking's first three batches of 16 pictures: where in the sound the two frames of 20 ms
+begin that leave with each; -1 are the 0.2 s of silence that it starts with."""
+LIVE_FPS = 25
 
 TOLERANCE = 1e-5
 """On a scale from -4 to 4."""
@@ -31,6 +39,11 @@ TOLERANCE = 1e-5
 
 def test_the_filters_are_the_originals() -> None:
     np.testing.assert_allclose(filters(), GOLDEN["mel_basis"], atol=1e-8)
+
+
+def test_the_treble_is_raised_as_in_the_original() -> None:
+    golden = GOLDEN["preemphasis_first_64"]
+    np.testing.assert_allclose(preemphasised(WAVE)[: len(golden)], golden, atol=1e-12)
 
 
 @pytest.mark.parametrize("border", BORDERS)
@@ -79,15 +92,35 @@ def test_within_a_sound_columns_are_the_originals_whatever_its_borders() -> None
 
 def test_a_running_buffer_of_the_live_service_hears_the_same() -> None:
     """LiveTalking computes a buffer of 52 frames of 20 ms anew for 16 pictures at a time."""
-    stream = waveform("wav2lip_mel/stream", 2.0)
     for step, chunks in enumerate(GOLDEN["lt_stream_mel_chunks"][1:], 1):
         # The first frame that leaves is the eleventh of the buffer, ten of which are its past.
-        start = int(GOLDEN[f"lt_stream_step{step}_audio_first_sample_index"][0]) - 10 * 320
-        buffer = cut_sound(stream, 0, (start, start + 52 * 320))
+        start = int(LIVE_STEPS[step][0]) - 10 * 320
+        buffer = cut_sound(STREAM, 0, (start, start + 52 * 320))
         mel = whole_mel(buffer, "constant")
         for picture, golden in enumerate(chunks):
             first = int(16 + 3.2 * picture)
             np.testing.assert_allclose(mel[:, first : first + COLUMNS], golden, atol=TOLERANCE)
+
+
+def test_the_live_services_first_pictures_hear_what_ours_hear() -> None:
+    """Its first buffer begins 0.2 s, 16 columns, before the sound; later ones lie off our grid."""
+    silent = 5
+    part = -3601, 16_000
+    own = mel_of_columns(cut_sound(STREAM, 0, part), part[0], -COLUMNS, 84)
+    for picture, golden in enumerate(GOLDEN["lt_stream_mel_chunks"][0]):
+        first = column_of(picture, LIVE_FPS)
+        np.testing.assert_allclose(own[:, first : first + COLUMNS], golden, atol=TOLERANCE)
+        assert picture < silent or first - COLUMNS == column_of(picture - silent, LIVE_FPS)
+
+
+def test_the_live_service_says_with_each_picture_what_ours_says() -> None:
+    """Our pictures of a task begin with its sound; nothing is left out between its batches."""
+    begun = np.concatenate(LIVE_STEPS)
+    silence = begun < 0
+    np.testing.assert_array_equal(GOLDEN["lt_stream_types"].flatten(), silence)
+    bare = EngineNeeds(0, 0, 1)
+    for picture, (first, second) in enumerate(begun[~silence].reshape(-1, 2)):
+        assert sound_span(bare, LIVE_FPS, picture, 1) == (first, second + 320)
 
 
 @pytest.mark.parametrize("fps", [23, 24, 25, 30, 50, 60])

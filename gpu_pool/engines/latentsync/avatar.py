@@ -20,6 +20,7 @@ from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.latentsync.boxes import boxes_in, matrices_in
 from gpu_pool.engines.latentsync.face import (
     Matrix,
+    Resampling,
     Rgb,
     Seat,
     aligned,
@@ -64,6 +65,7 @@ class AlignedFace:
         vae: whose encoder looks at the faces.
         keep_bytes: so much may be kept of pictures, faces and latents.
         keeping: what may be kept on the disk.
+        how: faces are resampled.
 
     Raises:
         AvatarRefused: the folder is no avatar, or its face too small.
@@ -76,14 +78,16 @@ class AlignedFace:
         vae: Vae,
         keep_bytes: int,
         keeping: Keeping = _NOWHERE,
+        how: Resampling = Resampling.LANCZOS,
     ) -> None:
         self._loop = LoopedPictures(folder, picture)
-        self._vae = vae
+        self._vae, self._how = vae, how
         self._matrices = matrices_in(self._loop)
         self._boxes = boxes_in(self._loop, self._matrices)
         alignment = [matrix.tolist() for matrix in self._matrices]
         kind = str(vae.quant_conv.weight.dtype)
-        parts = keeping.parts(folder, "latentsync", picture, self._boxes, alignment, kind)
+        laid = (self._boxes, alignment, how.value)
+        parts = keeping.parts(folder, "latentsync", picture, *laid, kind)
         work = Work(self._latents, _packed, self._unpacked)
         self._prepared: Prepared[Tensor] = Prepared(work, parts)
         self._kept: Kept[Shown] = Kept(self._made, keep_bytes)
@@ -100,8 +104,9 @@ class AlignedFace:
         made = []
         for place, latents in zip(places, self._prepared.of(places), strict=True):
             picture, box, matrix = self._loop.picture(place), *self._laid(place)
-            where = seat(matrix, box.width, box.height)
-            seen = faces_seen(self._vae, aligned(_rgb(picture, box), matrix)[None])[0]
+            where = seat(matrix, box.width, box.height, self._how)
+            face = aligned(_rgb(picture, box), matrix, self._how)
+            seen = faces_seen(self._vae, face[None])[0]
             shown = Shown(picture, weighed(box, where), where, seen, latents)
             tensors = shown.seen.nbytes + shown.latents.nbytes
             arrays = where.weight.nbytes * 2 + shown.patch.luma.nbytes * 3 // 2
@@ -112,7 +117,7 @@ class AlignedFace:
         faces = []
         for place in places:
             box, matrix = self._laid(place)
-            faces.append(aligned(_rgb(self._loop.picture(place), box), matrix))
+            faces.append(aligned(_rgb(self._loop.picture(place), box), matrix, self._how))
         return list(face_latents(self._vae, faces_seen(self._vae, np.stack(faces))))
 
     def _laid(self, place: int) -> tuple[Box, Matrix]:

@@ -15,6 +15,7 @@ Options::
                                on a CPU with matrix units for it, else float32
     conformance: false         pasted in the authors' own arithmetic, from the first picture to the
                                last
+    resampling: lanczos        or bilinear, as LatentsyncRealtime cuts faces out and puts them back
     threads: 1                 of a CPU worker
     disk_mb: 1024              of what the networks saw, per avatar, kept beside it
     keep_mb: 1024              of pictures, faces and latents, per avatar
@@ -29,7 +30,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ from gpu_pool.engines.diffusion.loading import (
 from gpu_pool.engines.diffusion.unet import UNet
 from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.latentsync.avatar import AlignedFace, Shown
-from gpu_pool.engines.latentsync.face import restored
+from gpu_pool.engines.latentsync.face import Resampling, restored
 from gpu_pool.engines.latentsync.picture import combined, unsqueezed
 from gpu_pool.engines.latentsync.sampler import FRAMES, painted
 from gpu_pool.engines.options import OptionsRefused, check_least, read_options
@@ -92,6 +92,7 @@ class Options:
     keep_mb: int = 1024
     disk_mb: int = 1024
     conformance: bool = False
+    resampling: str = Resampling.LANCZOS.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
             networks.vae,
             self._options.keep_mb << 20,
             self._keeping(avatar, networks.looking),
+            Resampling(self._options.resampling),
         )
 
     def work_out(self, avatar: str) -> Iterator[tuple[int, int, int]]:
@@ -246,11 +248,7 @@ def chunks_of(first: int, count: int) -> range:
 
 def seated(face: NDArray[np.uint8], shown: Shown) -> NDArray[np.uint8]:
     """An aligned face (280, 210, 3) RGB laid out over its patch, BGR."""
-    box = shown.patch.box
-    laid = cv2.warpAffine(
-        face, shown.seat.inverse, (box.width, box.height), flags=cv2.INTER_LANCZOS4
-    )
-    return np.ascontiguousarray(np.asarray(laid, np.uint8)[..., ::-1])
+    return np.ascontiguousarray(shown.seat.laid(face)[..., ::-1])
 
 
 def as_published(area: NDArray[np.uint8], face: NDArray[np.uint8], shown: Shown) -> Bgr:
@@ -269,5 +267,9 @@ def make(options: Mapping[str, Json]) -> LatentSyncEngine:
     check_least("latentsync", read, steps=1, guidance=0, threads=1, keep_mb=0, disk_mb=0)
     if read.steps > MOST_STEPS or read.guidance > MOST_GUIDANCE:
         raise OptionsRefused(f"latentsync: up to {MOST_STEPS} steps and guidance {MOST_GUIDANCE:g}")
+    known = [each.value for each in Resampling]
+    if read.resampling not in known:
+        said = f"has to be {' or '.join(known)}, not {read.resampling!r}"
+        raise OptionsRefused(f"latentsync: resampling {said}")
     dtype_of(read.precision, "cpu")
     return LatentSyncEngine(read)

@@ -6,7 +6,9 @@ alignment remembers the pictures before; it must be fed in order, once per clip.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 import cv2
 import numpy as np
@@ -32,6 +34,23 @@ _TEMPLATE = 2.8 * np.array([(17.0, 20.0), (58.0, 20.0), (37.5, 40.0)])
 _OUTSIDE = (127, 127, 127)
 _SMOOTHING = 0.3  # of the face's width
 _KEPT_SHIFT = 0.2
+
+
+class Resampling(Enum):
+    """How pixels are come by in between: as LatentSync's authors do, or LatentsyncRealtime."""
+
+    LANCZOS = "lanczos"
+    BILINEAR = "bilinear"
+
+
+_WARPS: Mapping[Resampling, int] = {
+    Resampling.LANCZOS: cv2.INTER_LANCZOS4,
+    Resampling.BILINEAR: cv2.INTER_LINEAR,
+}
+_SQUEEZES: Mapping[Resampling, int] = {
+    Resampling.LANCZOS: cv2.INTER_LANCZOS4,
+    Resampling.BILINEAR: cv2.INTER_CUBIC,
+}
 
 
 @dataclass(slots=True)
@@ -87,12 +106,12 @@ def similarity(points: Landmarks, onto: Landmarks) -> tuple[Matrix, NDArray[np.f
     return np.column_stack([scaled, shift]), b[2] - a[2]
 
 
-def aligned(picture: Rgb, matrix: Matrix) -> Rgb:
+def aligned(picture: Rgb, matrix: Matrix, how: Resampling = Resampling.LANCZOS) -> Rgb:
     """The face, (256, 256, 3); its proportions are not kept."""
     size = (FACE_WIDTH, FACE_HEIGHT)
-    face = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LANCZOS4, borderValue=_OUTSIDE)
+    face = cv2.warpAffine(picture, matrix, size, flags=_WARPS[how], borderValue=_OUTSIDE)
     squeezed: Rgb = np.asarray(
-        cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_LANCZOS4), np.uint8
+        cv2.resize(face, (SIZE, SIZE), interpolation=_SQUEEZES[how]), np.uint8
     )
     return squeezed
 
@@ -102,15 +121,23 @@ class Seat:
     """Where a face goes back, made once per picture of an avatar.
 
     ``weight`` (height, width, 1) float32 is how much of the face is shown, ``inverse`` the way from
-    the aligned face to the picture.
+    the aligned face to the picture, ``how`` its pixels are resampled.
     """
 
     inverse: Matrix
     weight: NDArray[np.float32]
     mask: NDArray[np.float32]
+    how: Resampling = Resampling.LANCZOS
+
+    def laid(self, face: Rgb) -> Rgb:
+        """A face (280, 210, 3) laid out over the whole picture, black elsewhere."""
+        height, width = self.mask.shape
+        return np.asarray(
+            cv2.warpAffine(face, self.inverse, (width, height), flags=_WARPS[self.how]), np.uint8
+        )
 
 
-def seat(matrix: Matrix, width: int, height: int) -> Seat:
+def seat(matrix: Matrix, width: int, height: int, how: Resampling = Resampling.LANCZOS) -> Seat:
     """Work out the seat of an aligned face in a picture of this size."""
     inverse = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
     ones = np.ones((FACE_HEIGHT, FACE_WIDTH), np.float32)
@@ -119,14 +146,12 @@ def seat(matrix: Matrix, width: int, height: int) -> Seat:
     edge = int(np.sqrt(mask.sum())) // 20
     inner = cv2.erode(mask, np.ones((2 * edge, 2 * edge), np.uint8)) if edge else mask
     soft = cv2.GaussianBlur(inner, (2 * edge + 1, 2 * edge + 1), 0)
-    return Seat(inverse, np.asarray(soft, np.float32), np.asarray(mask, np.float32))
+    return Seat(inverse, np.asarray(soft, np.float32), np.asarray(mask, np.float32), how)
 
 
 def restored(picture: Rgb, face: Rgb, where: Seat) -> Rgb:
     """A picture with the face (280, 210, 3) put back."""
-    height, width = picture.shape[:2]
-    back = cv2.warpAffine(face, where.inverse, (width, height), flags=cv2.INTER_LANCZOS4)
     weight = where.weight[:, :, None]
-    mixed = weight * (where.mask[:, :, None] * back) + (1.0 - weight) * picture
+    mixed = weight * (where.mask[:, :, None] * where.laid(face)) + (1.0 - weight) * picture
     whole: Rgb = mixed.astype(np.uint8)
     return whole

@@ -6,22 +6,27 @@ authors' bytes. The air uses ``paste`` instead, which leaves no seam.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_pool.engines.photo.box import Bgr, Box
 
+Edges = TypeVar("Edges", NDArray[np.int64], NDArray[np.float64])
+"""(n, 4): of boxes."""
+
 _SMOOTHED_OVER = 5
 """Boxes whose mean is taken, against the detector's trembling."""
 
 
-def smoothed(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each box (n, 4) the mean of itself and the four after it, cut to whole numbers.
+def smoothed(boxes: Edges) -> Edges:
+    """Each box (n, 4) the mean of itself and the four after it; whole numbers stay so, cut.
 
     The last four take the last five, of which the first are already smoothed: so the authors do it.
     """
-    made = np.array(boxes, np.int64)
+    made = boxes.copy()
     for index in range(len(made)):
         start = min(index, max(0, len(made) - _SMOOTHED_OVER))
         made[index] = made[start : start + _SMOOTHED_OVER].mean(axis=0)
