@@ -128,6 +128,8 @@ class EventFeed:
             self._listeners.append(listener)
             if self._thread is None:
                 self._since_s = self._avatars_since_s = wall_time_s()
+                with contextlib.suppress(StoreError):  # then the first look finds out
+                    self._avatars_told = self._avatars.all()
                 self._thread = threading.Thread(target=self._run, name="events", daemon=True)
                 self._thread.start()
         return listener
