@@ -24,10 +24,14 @@ setup-torch:
 run: setup ## Set up if needed, then run the station in the foreground (Ctrl-C ends it)
 	@exec env BROADCASTER_FOLLOW_PARENT=1 $(PYTHON) -m broadcaster run
 
-# Two runs: the station's tests without torch, as most stations are, then those that need it.
+# First what uses real media, alone on the machine; then what only computes: the modules' tests, and
+# beside them those that need torch, which most stations do not have.
 test: setup-test setup-torch lint ## Set up if needed, then lint and run every test
-	@$(PYTHON) -m pytest
-	@exec $(TORCH_PYTHON) -m pytest tests/torch tests/unit/test_mouth_training.py
+	@$(PYTHON) -m pytest tests/component tests/houserules tests/system
+	@told=$$(mktemp); \
+	$(TORCH_PYTHON) -m pytest tests/torch tests/unit/test_mouth_training.py >"$$told" 2>&1 & torch=$$!; \
+	$(PYTHON) -m pytest tests/unit; modules=$$?; \
+	wait $$torch; networks=$$?; cat "$$told"; rm -f "$$told"; exit $$((modules + networks))
 
 lint: setup-test ## Style, formatting and types
 	@$(PYTHON) -m ruff check .
