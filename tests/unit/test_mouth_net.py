@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpu_pool.contracts import EngineNeeds
 from gpu_pool.engines import mouth
 from gpu_pool.engines.mouth import LOOKAHEAD_S, LOOKBACK_S, MouthNet, picture_count, window_span
-from gpu_pool.engines.mouth.track import Decimator
+from gpu_pool.engines.mouth.track import SEALED, Decimator
 from gpu_pool.engines.mouth.visemes import PP, VISEMES
 from gpu_pool.windows import cut_sound, sound_span
 from tests.doubles.labelled_speech import slt
@@ -134,7 +134,9 @@ def test_a_long_stream_keeps_no_sound() -> None:
     assert sum(each.size for each in held) < 100_000  # 40 s of sound would be 2.5 MB
 
 
-@pytest.mark.parametrize(("share", "opening"), [(0.0, 0.8), (1 / 3, 0.4), (2 / 3, 0.0), (1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("share", "opening"), [(0, 0.8), (SEALED / 2, 0.4), (SEALED, 0.0), (1, 0.0)]
+)
 def test_lips_meet_before_the_network_is_wholly_sure(share: float, opening: float) -> None:
     told = np.zeros((3, len(VISEMES) + 3), np.float32)
     told[:, PP] = share
