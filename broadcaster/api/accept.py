@@ -17,14 +17,14 @@ from broadcaster.api.upload import Received, SpoolingRequest, receive
 from broadcaster.api.wishes import Wishes, read_wishes
 from broadcaster.callbacks.target import screen
 from broadcaster.clock import wall_time_s
-from broadcaster.errors import CallbackRefused, ConfigError, StoreFull
+from broadcaster.errors import CallbackRefused, ConfigError
 from broadcaster.speech.probe import Heard, hear_upload
 from broadcaster.speech.sound_files import SoundFiles
 from broadcaster.speech.speaking import AUTO, check_voice, expected_s, fitting_voice
 from broadcaster.speech.text import read_text
 from broadcaster.store import Incoming, Task, TaskState
 from broadcaster.store.line import ahead_of
-from broadcaster.store.spool import no_space
+from broadcaster.store.spool import disk_may_be_full
 
 PREPARING_S = 0.5
 """What decoding and the first pictures of a task usually take; part of every estimate."""
@@ -161,12 +161,8 @@ def _judge(view: StationView, wishes: Wishes, received: Received, sample_rate: i
     arrived = received.sound
     assert arrived is not None
     files = SoundFiles(arrived.sound, arrived.sound_16k)
-    try:
+    with disk_may_be_full("the decoded sound"):
         return hear_upload(arrived.path, files, sample_rate, view.decoding)
-    except OSError as error:
-        if no_space(error):
-            raise StoreFull("no space left for the decoded sound") from error
-        raise
 
 
 def _text_file(wishes: Wishes, request: SpoolingRequest) -> Incoming:

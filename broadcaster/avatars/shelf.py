@@ -29,8 +29,8 @@ from pathlib import Path
 
 from broadcaster.avatars.found import NAME, FoundAvatar, find_bundled, name_fault
 from broadcaster.clock import wall_time_s
-from broadcaster.errors import AvatarConflict, AvatarError, AvatarNotFound, StoreFull
-from broadcaster.store.spool import Incoming, no_space
+from broadcaster.errors import AvatarConflict, AvatarError, AvatarNotFound
+from broadcaster.store.spool import Incoming, disk_may_be_full
 
 ABOUT_FORMAT = 1
 VERSIONS_KEPT = 2
@@ -153,7 +153,7 @@ class Shelf:
         Raises:
             StoreFull: no space is left.
         """
-        with _disk_may_be_full():
+        with disk_may_be_full("the avatar"):
             draft = Draft(self.root / ".drafts" / uuid.uuid4().hex)
         try:
             yield draft
@@ -178,7 +178,7 @@ class Shelf:
             StoreFull: no space is left.
         """
         about = About(engine, source_name, wall_time_s())
-        with _disk_may_be_full(), self._locked():
+        with disk_may_be_full("the avatar"), self._locked():
             if fault := name_fault(name):
                 raise AvatarConflict(fault)
             there = self.versions(name)
@@ -242,7 +242,7 @@ class Shelf:
         Raises:
             StoreFull: no space is left.
         """
-        with _disk_may_be_full():
+        with disk_may_be_full("the avatar"):
             target = self.root / ".uploads" / incoming.task_id
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             incoming.folder.rename(target)
@@ -331,13 +331,3 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _disk_may_be_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if no_space(error):
-            raise StoreFull("no space left for the avatar") from error
-        raise

@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +40,22 @@ def new_task_id() -> str:
 def no_space(error: OSError) -> bool:
     """Whether ``error`` means that no space is left."""
     return error.errno in NO_SPACE_ERRNOS
+
+
+@contextlib.contextmanager
+def disk_may_be_full(wanted: str) -> Iterator[None]:
+    """Around writing ``wanted``, such as "the upload".
+
+    Raises:
+        StoreFull: no space is left for it.
+        OSError: any other fault of the disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if no_space(error):
+            raise StoreFull(f"no space left for {wanted}") from error
+        raise
 
 
 class Incoming:
@@ -63,14 +80,10 @@ class Incoming:
             StoreFull: no space is left.
             OSError: any other fault of the disk.
         """
-        try:
+        with disk_may_be_full("the upload"):
             self.file.flush()
             os.fsync(self.file.fileno())
             _sync_folder(self.folder)
-        except OSError as error:
-            if no_space(error):
-                raise StoreFull("no space left for the upload") from error
-            raise
 
     def discard(self) -> None:
         """Close and delete what is left; harmless after the task was accepted."""
@@ -95,14 +108,13 @@ class Spool:
         """
         task_id = new_task_id()
         folder = self._incoming / task_id
-        try:
-            folder.mkdir(mode=0o700, parents=True)
-            return Incoming(folder, task_id)
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            if no_space(error):
-                raise StoreFull("no space left for the upload") from error
-            raise
+        with disk_may_be_full("the upload"):
+            try:
+                folder.mkdir(mode=0o700, parents=True)
+                return Incoming(folder, task_id)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
 
     def adopt(self, incoming: Incoming) -> None:
         """Make a synced upload a task's own; durable on return."""

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from broadcaster.clock import wall_time_s
-from broadcaster.errors import StoreFull, TaskConflict, TaskNotFound
+from broadcaster.errors import TaskConflict, TaskNotFound
 from broadcaster.store.outbox import Outbox
 from broadcaster.store.queue import Queue
 from broadcaster.store.rows import ACTIVE, ENDED, TAKING_ORDER, insert, select, update
 from broadcaster.store.schema import translated, writing
-from broadcaster.store.spool import Incoming, Spool, no_space
+from broadcaster.store.spool import Incoming, Spool, disk_may_be_full
 from broadcaster.store.task import ACTIVE_STATES, ENDED_STATES, FOLLOWERS, Task, TaskState
 
 MAX_ENDED = 10_000
@@ -267,9 +267,5 @@ class TaskStore(Queue):
         return len(folders - known), len(lost)
 
     def _adopt(self, incoming: Incoming) -> None:
-        try:
+        with disk_may_be_full("the upload"):
             self.spool.adopt(incoming)
-        except OSError as error:
-            if no_space(error):
-                raise StoreFull("no space left for the upload") from error
-            raise

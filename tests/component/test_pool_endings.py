@@ -23,17 +23,9 @@ from tests.doubles.pool_stage import (
     no_sound,
     pool_stage,
 )
+from tests.doubles.processes import alive
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def alive(pid: int) -> bool:
-    """Running: a zombie that init has not collected yet is dead."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 def test_a_pool_that_closes_leaves_no_process_thread_descriptor_or_ring(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles import fake_ffmpeg
+from tests.doubles.processes import alive
 from tests.doubles.push_stage import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,15 +39,6 @@ child = start_child([sys.executable, "-c", sys.argv[1], sys.argv[2]], foreign=Fa
 print(child.pid, flush=True)
 time.sleep(60)
 """
-
-
-def alive(pid: int) -> bool:
-    """Running: a zombie that init has not collected yet is dead."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 @pytest.fixture
