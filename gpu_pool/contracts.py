@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,12 +122,14 @@ class EngineNeeds:
     """What an engine wants to be fed.
 
     ``lookback_s`` and ``lookahead_s`` are the sound it hears before a batch's first and after its
-    last picture; ``batch_pictures`` is the size of a batch at which it works best.
+    last picture; ``batch_pictures`` is the size of a batch at which it works best, and
+    ``batches_together`` how many of them, of any tasks, it draws by one pass (``RendersTogether``).
     """
 
     lookback_s: float
     lookahead_s: float
     batch_pictures: int
+    batches_together: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +334,37 @@ class Engine(Protocol[F]):
 
         Raises:
             BatchRefused: this input can never be rendered.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[F]):
+    """A batch to be rendered, with all that ``Engine.render`` takes."""
+
+    batch: Batch
+    features: F
+    out: Sequence[Picture]
+    abandoned: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of the job of this index: ``refused`` is why it can never be rendered, or ""."""
+
+    job: int
+    refused: str = ""
+
+
+@runtime_checkable
+class RendersTogether(Protocol[F]):
+    """An engine that draws batches of several tasks, channels and avatars by one pass."""
+
+    def render_together(self, jobs: Sequence[Job[F]]) -> Iterator[Answer]:
+        """Render jobs of avatars of this engine, in any mixture; a picture is that of ``render``.
+
+        Yields:
+            One answer per job, as soon as all its pictures are written or it is given up.
         """
         ...
 
