@@ -40,7 +40,7 @@ def painted(network: UNet, sample: Tensor, sound: Tensor, time: int) -> NDArray[
     """A chunk (1, channels, frames, rows, columns) as the originals lay it."""
     _, channels, frames, rows, columns = sample.shape
     flat = sample.transpose(1, 2).reshape(frames, channels, rows, columns)
-    made = network(flat, torch.tensor([time]), sound, frames=frames)
+    made = network(flat, float(time), sound, frames=frames)
     return np.asarray(made.view(1, frames, 4, rows, columns).transpose(1, 2).numpy())
 
 
@@ -52,9 +52,9 @@ def test_musetalks_picture_is_the_originals(musetalk: UNet) -> None:
     )
     golden = np.load(CONFORMANCE / f"{MUSETALK}.npz")["output"]
     placed = sound + place_encoding(sound.device)
-    assert off(musetalk(latents, torch.tensor([0]), placed), golden) < TOLERANCE
-    assert off(musetalk(latents, torch.tensor([0]), sound), golden) > 0.01, "places are heard"
-    assert off(musetalk(latents, torch.tensor([1]), placed), golden) > 0.001, "the time counts"
+    assert off(musetalk(latents, 0.0, placed), golden) < TOLERANCE
+    assert off(musetalk(latents, 0.0, sound), golden) > 0.01, "places are heard"
+    assert off(musetalk(latents, 1.0, placed), golden) > 0.001, "the time counts"
 
 
 def test_latentsyncs_noise_is_the_originals_and_frames_hear_each_other(latentsync: UNet) -> None:
@@ -81,7 +81,7 @@ def test_a_chunk_of_any_length_and_size_is_the_originals(latentsync: UNet) -> No
 
 def test_two_chunks_in_one_batch_do_not_hear_each_other(latentsync: UNet) -> None:
     sample = given("two chunks", 8, 13, 16, 16)
-    sound, time = given("two sounds", 8, 50, 384), torch.tensor([500])
+    sound, time = given("two sounds", 8, 50, 384), 500.0
     with torch.inference_mode():
         together = latentsync(sample, time, sound, frames=4)
         apart = [latentsync(sample[i : i + 4], time, sound[i : i + 4], frames=4) for i in (0, 4)]

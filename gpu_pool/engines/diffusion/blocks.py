@@ -27,13 +27,20 @@ class Norm(nn.GroupNorm):
         if frames == 1:
             return super().forward(x)
         n, c, h, w = x.shape
+        if x.is_contiguous(memory_format=torch.channels_last):  # then a chunk is one tall picture
+            tall = x.permute(0, 2, 3, 1).view(n // frames, frames * h, w, c).permute(0, 3, 1, 2)
+            normal = super().forward(tall).contiguous(memory_format=torch.channels_last)
+            return normal.permute(0, 2, 3, 1).view(n, h, w, c).permute(0, 3, 1, 2)
         pooled = x.view(n // frames, frames, c, h, w).transpose(1, 2).reshape(-1, c, frames * h, w)
         normal = super().forward(pooled).view(n // frames, c, frames, h, w)
         return normal.transpose(1, 2).reshape(n, c, h, w)
 
 
 class Resnet(nn.Module):
-    """Two convolutions around a residual; with ``time`` channels it takes the time's vector too."""
+    """Two convolutions around a residual.
+
+    With ``time`` channels the time shifts what lies between them.
+    """
 
     def __init__(self, inputs: int, outputs: int, time: int | None, eps: float) -> None:
         super().__init__()
@@ -44,13 +51,19 @@ class Resnet(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.conv_shortcut = None if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
-    def forward(self, x: Tensor, time: Tensor | None = None, frames: int = 1) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H, W); ``time`` is (1, channels)."""
-        y = self.conv1(fn.silu(self.norm1(x, frames)))
-        if self.time_emb_proj is not None and time is not None:
-            y = y + self.time_emb_proj(fn.silu(time))[:, :, None, None]
-        y = self.conv2(fn.silu(self.norm2(y, frames)))
-        return y + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+    def shift(self, time: Tensor) -> Tensor:
+        """What the time's vector (1, channels) adds to every pixel: (1, outputs)."""
+        assert self.time_emb_proj is not None, "the autoencoder knows no time"
+        return self.time_emb_proj(fn.silu(time))
+
+    def forward(self, x: Tensor, shift: Tensor | None = None, frames: int = 1) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H, W)."""
+        y = self.conv1(fn.silu(self.norm1(x, frames), inplace=True))
+        if shift is not None:
+            y += shift[:, :, None, None]
+        y = self.conv2(fn.silu(self.norm2(y, frames), inplace=True))
+        y += x if self.conv_shortcut is None else self.conv_shortcut(x)
+        return y
 
 
 class Attention(nn.Module):
@@ -64,15 +77,19 @@ class Attention(nn.Module):
         self.to_v = nn.Linear(context, channels, bias=False)
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(N, tokens, channels); ``context`` is (N, tokens, context)."""
-        source = x if context is None else context
-        split = (self._split(self.to_q(x)), self._split(self.to_k(source)))
-        seen = fn.scaled_dot_product_attention(*split, self._split(self.to_v(source)))
+    def heard(self, context: Tensor) -> Tensor:
+        """What is attended to in a context (N, tokens, context): (N, tokens, 2 channels)."""
+        return torch.cat((self.to_k(context), self.to_v(context)), dim=-1)
+
+    def forward(self, x: Tensor, heard: Tensor | None = None) -> Tensor:
+        """(N, tokens, channels); attends to itself where nothing is ``heard``."""
+        keys, values = (self.heard(x) if heard is None else heard).chunk(2, dim=-1)
+        split = self._split(self.to_q(x)), self._split(keys), self._split(values)
+        seen = fn.scaled_dot_product_attention(*split)
         return self.to_out[0](seen.transpose(1, 2).reshape(x.shape))
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
 class Gate(nn.Module):
@@ -85,7 +102,7 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, tokens, channels) to (N, tokens, hidden)."""
         value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * fn.gelu(gate)
+        return fn.gelu(gate).mul_(value)
 
 
 class FeedForward(nn.Module):
@@ -116,11 +133,12 @@ class TransformerBlock(nn.Module):
         self.ff = FeedForward(channels)
         self.norm3 = nn.LayerNorm(channels)
 
-    def forward(self, x: Tensor, sound: Tensor) -> Tensor:
-        """(N, tokens, channels), (N, tokens, context)."""
+    def forward(self, x: Tensor, heard: Tensor) -> Tensor:
+        """(N, tokens, channels); ``heard`` as ``attn2`` gives it."""
         x = x + self.attn1(self.norm1(x))
-        x = x + self.attn2(self.norm2(x), sound)
-        return x + self.ff(self.norm3(x))
+        x += self.attn2(self.norm2(x), heard)
+        x += self.ff(self.norm3(x))
+        return x
 
 
 class Transformer(nn.Module):
@@ -133,11 +151,15 @@ class Transformer(nn.Module):
         self.transformer_blocks = nn.ModuleList([TransformerBlock(channels, context, heads)])
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, x: Tensor, sound: Tensor) -> Tensor:
-        """(N, channels, H, W), (N, tokens, context)."""
+    def heard(self, sound: Tensor) -> Tensor:
+        """What is attended to in (N, tokens, context): (N, tokens, 2 channels)."""
+        return self.transformer_blocks[0].attn2.heard(sound)
+
+    def forward(self, x: Tensor, heard: Tensor) -> Tensor:
+        """(N, channels, H, W); ``heard`` as the method gives it."""
         n, c, h, w = x.shape
         tokens = self.proj_in(self.norm(x)).permute(0, 2, 3, 1).reshape(n, h * w, c)
-        tokens = self.transformer_blocks[0](tokens, sound)
+        tokens = self.transformer_blocks[0](tokens, heard)
         return x + self.proj_out(tokens.view(n, h, w, c).permute(0, 3, 1, 2))
 
 

@@ -9,7 +9,7 @@ differently.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,7 @@ from gpu_pool.engines.diffusion.blocks import (
     Upsample,
     sinusoid,
 )
+from gpu_pool.engines.graphs import Replayed
 
 HEADS = 8
 CONTEXT = 384
@@ -39,6 +40,21 @@ class UNetShape:
     inputs: int
     widths: tuple[int, ...] = (320, 640, 1280, 1280)
     outputs: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What every resnet and transformer is given besides pixels, in the order of their turns.
+
+    Attributes:
+        shifts: (1, channels) each, of the time.
+        heard: (N, tokens, 2 channels) each, of the sound.
+        frames: over how many pictures norms are pooled.
+    """
+
+    shifts: Iterator[Tensor]
+    heard: Iterator[Tensor]
+    frames: int
 
 
 class Level(nn.Module):
@@ -57,10 +73,10 @@ class Level(nn.Module):
             self.upsamplers = nn.ModuleList([sampler])
         self.attends = attends
 
-    def step(self, j: int, x: Tensor, time: Tensor, sound: Tensor, frames: int) -> Tensor:
+    def step(self, j: int, x: Tensor, given: Given) -> Tensor:
         """The ``j``-th resnet, and the transformer behind it."""
-        x = self.resnets[j](x, time, frames)
-        return self.attentions[j](x, sound) if self.attends else x
+        x = self.resnets[j](x, next(given.shifts), given.frames)
+        return self.attentions[j](x, next(given.heard)) if self.attends else x
 
 
 class Middle(nn.Module):
@@ -71,10 +87,11 @@ class Middle(nn.Module):
         self.attentions = nn.ModuleList([Transformer(width, CONTEXT, HEADS)])
         self.resnets = nn.ModuleList(Resnet(width, width, time, EPS) for _ in range(2))
 
-    def forward(self, x: Tensor, time: Tensor, sound: Tensor, frames: int) -> Tensor:
+    def forward(self, x: Tensor, given: Given) -> Tensor:
         """(N, width, H, W)."""
-        x = self.attentions[0](self.resnets[0](x, time, frames), sound)
-        return self.resnets[1](x, time, frames)
+        x = self.resnets[0](x, next(given.shifts), given.frames)
+        x = self.attentions[0](x, next(given.heard))
+        return self.resnets[1](x, next(given.shifts), given.frames)
 
 
 class TimeEmbedding(nn.Module):
@@ -123,38 +140,80 @@ class UNet(nn.Module):
             self.up_blocks.append(Level(resnets, width, i > 0, sampler))
         self.conv_norm_out = Norm(before, EPS)
         self.conv_out = nn.Conv2d(before, shape.outputs, 3, padding=1)
+        self._times: dict[float, Tensor] = {}
+        self.replayed = Replayed(self._paint)
 
-    def forward(self, sample: Tensor, step: Tensor, sound: Tensor, frames: int = 1) -> Tensor:
+    def forward(self, sample: Tensor, step: float, sound: Tensor, frames: int = 1) -> Tensor:
         """Predict the noise (LatentSync) or the picture (MuseTalk).
 
         Args:
             sample: (N, inputs, H, W) latents, H and W multiples of 8.
-            step: (1,) time of the whole batch.
+            step: time of the whole batch.
             sound: (N, 50, 384) what each frame hears.
             frames: over how many consecutive ones the norms are pooled; it divides N.
 
         Returns:
             (N, 4, H, W).
         """
-        wave = sinusoid(step, self.shape.widths[0]).to(sample.dtype)
-        time = self.time_embedding(wave)
+        return self.paint(sample, self.at(step), self.listen(sound), frames)
+
+    def at(self, step: float) -> Tensor:
+        """What a time adds to every resnet's pixels, one after the other: (1, channels of all).
+
+        Worked out once per time: neither pictures nor sound have a part in it.
+        """
+        weight = self.conv_in.weight
+        if step not in self._times:
+            wave = sinusoid(torch.tensor([step], device=weight.device), self.shape.widths[0])
+            time = self.time_embedding(wave.to(weight.dtype))
+            self._times[step] = torch.cat([each.shift(time) for each in self._resnets()], dim=1)
+        return self._times[step]
+
+    def listen(self, sound: Tensor) -> Tensor:
+        """What the transformers attend to in a sound, one after the other.
+
+        Args:
+            sound: (N, 50, 384).
+
+        Returns:
+            (N, 50, channels of all): the same for every step with this sound.
+        """
+        return torch.cat([each.heard(sound) for each in self._transformers()], dim=2)
+
+    def paint(self, sample: Tensor, shifts: Tensor, heard: Tensor, frames: int = 1) -> Tensor:
+        """As ``forward``, where ``at`` and ``listen`` have been asked before."""
+        return self.replayed(sample, shifts, heard, frames)
+
+    def _paint(self, sample: Tensor, shifts: Tensor, heard: Tensor, frames: int) -> Tensor:
+        widths = [each.conv1.out_channels for each in self._resnets()]
+        ears = [2 * each.proj_in.in_channels for each in self._transformers()]
+        given = Given(iter(shifts.split(widths, 1)), iter(heard.split(ears, 2)), frames)
         x = self.conv_in(sample)
         skips = [x]
         for level in self.down_blocks:
             for j in range(len(level.resnets)):
-                x = level.step(j, x, time, sound, frames)
+                x = level.step(j, x, given)
                 skips.append(x)
             if hasattr(level, "downsamplers"):
                 x = level.downsamplers[0](x)
                 skips.append(x)
-        x = self.mid_block(x, time, sound, frames)
+        x = self.mid_block(x, given)
         for level in self.up_blocks:
             for j in range(len(level.resnets)):
                 x = torch.cat([x, skips.pop()], dim=1)
-                x = level.step(j, x, time, sound, frames)
+                x = level.step(j, x, given)
             if hasattr(level, "upsamplers"):
                 x = level.upsamplers[0](x)
-        return self.conv_out(fn.silu(self.conv_norm_out(x, frames)))
+        return self.conv_out(fn.silu(self.conv_norm_out(x, frames), inplace=True))
+
+    def _resnets(self) -> list[Resnet]:
+        """In the order of their turns."""
+        levels = (*self.down_blocks, self.mid_block, *self.up_blocks)
+        return [each for level in levels for each in level.resnets]
+
+    def _transformers(self) -> list[Transformer]:
+        levels = (*self.down_blocks, self.mid_block, *self.up_blocks)
+        return [each for level in levels for each in getattr(level, "attentions", ())]
 
 
 def shape_of(tensors: Mapping[str, Tensor]) -> UNetShape:

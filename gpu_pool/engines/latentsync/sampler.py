@@ -87,18 +87,18 @@ def steps_of(
     pictures, device, dtype = latents.shape[0], latents.device, latents.dtype
     fixed = torch.cat([keep.to(device, dtype).expand(pictures, 1, -1, -1), latents], dim=1)
     sample = start.to(device).expand(pictures, -1, -1, -1)
-    silence = torch.zeros_like(heard)
+    guided, said = wanted.guidance > 1, unet.listen(heard)
+    if guided:  # to silence the network hears nothing: its ears have no bias
+        said = torch.cat([torch.zeros_like(said), said])
 
     def taken(step: Step) -> Tensor:
         nonlocal sample
         seen = torch.cat([sample.to(dtype), fixed], dim=1)
-        time = torch.tensor([float(step.time)], device=device)
-        if wanted.guidance > 1:
-            both = torch.cat([seen, seen]), torch.cat([silence, heard])
-            deaf, said = unet(both[0], time, both[1], wanted.frames).float().chunk(2)
-            error = deaf + wanted.guidance * (said - deaf)
-        else:
-            error = unet(seen, time, heard, wanted.frames).float()
+        seen = torch.cat([seen, seen]) if guided else seen
+        error = unet.paint(seen, unet.at(float(step.time)), said, wanted.frames).float()
+        if guided:
+            deaf, error = error.chunk(2)
+            error = deaf + wanted.guidance * (error - deaf)
         sample = step_back(step, sample, error)
         return sample
 

@@ -188,8 +188,7 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
         with torch.inference_mode():
             latents = torch.stack([shown[index].latents for index in which])
             latents = latents.contiguous(memory_format=torch.channels_last)
-            step = torch.zeros(1, device=latents.device)
-            painted = networks.unet(latents, step, features[list(which)])
+            painted = networks.unet(latents, 0.0, features[list(which)])
             pictures = self._decoded(networks.vae, painted, abandoned)
             return None if pictures is None else list(to_bgr(pictures))
 

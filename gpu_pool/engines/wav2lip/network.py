@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gpu_pool.engines.checkpoint import Checkpoint, identify
+from gpu_pool.engines.graphs import Replayed
 
 SIZES: Mapping[str, int] = {"wav2lip96": 96, "wav2lip256": 256}
 """Variant -> side of the square face, pixels."""
@@ -204,14 +205,16 @@ class Wav2Lip:
         self._decoder = layers.blocks("face_decoder_blocks", _DECODER[self.size])
         self._output = layers.layer("output_block.0", Plan())
         self._colour = layers.plain("output_block.1")
+        self.hear = Replayed(self._hear)
+        """Mel windows (n, 1, 80, 16) to embeddings (n, 512, 1, 1)."""
+        self._drawing = Replayed(self._drawn)
 
     @property
     def seen_shapes(self) -> list[tuple[int, int, int, int]]:
         """What ``see`` gives of one face, scale by scale."""
         return [(1, channels, side, side) for channels, side in _SEEN[self.size]]
 
-    def hear(self, mel: Tensor) -> Tensor:
-        """Mel windows (n, 1, 80, 16) to embeddings (n, 512, 1, 1)."""
+    def _hear(self, mel: Tensor) -> Tensor:
         return _through(self._audio, mel)
 
     def see(self, faces: Tensor) -> list[Tensor]:
@@ -229,6 +232,9 @@ class Wav2Lip:
 
     def draw(self, heard: Tensor, seen: Sequence[Tensor]) -> Tensor:
         """Embeddings and the encoder's scales to faces (n, 3, size, size), BGR, 0 to 1."""
+        return self._drawing(heard, *seen)
+
+    def _drawn(self, heard: Tensor, *seen: Tensor) -> Tensor:
         x = heard
         for block, kept in zip(self._decoder, reversed(seen), strict=True):
             x = torch.cat((_through(block, x), kept), 1)
