@@ -51,6 +51,13 @@ def test_a_cpu_worker_sees_no_gpu() -> None:
     assert device_environment("cpu", {})["CUDA_VISIBLE_DEVICES"] == ""
 
 
+def test_a_cpu_worker_takes_large_pages_unless_told_otherwise() -> None:
+    name = "THP_MEM_ALLOC_ENABLE"
+    assert device_environment("cpu", {})[name] == "1"
+    assert device_environment("cpu", {name: "0"})[name] == "0"
+    assert name not in device_environment("cuda:0", {})
+
+
 def test_gpus_are_counted_by_their_nodes_where_the_driver_does_not_answer(tmp_path: Path) -> None:
     for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"):
         (tmp_path / name).touch()
