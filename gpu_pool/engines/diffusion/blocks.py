@@ -188,12 +188,9 @@ class Upsample(nn.Module):
         return self.conv(fn.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
-def sinusoid(steps: Tensor, channels: int) -> Tensor:
-    """Cosines, then sines, of a time at falling frequencies: (len(steps), channels)."""
+def sinusoid(time: float, channels: int) -> Tensor:
+    """Cosines, then sines, of a time at falling frequencies: (1, channels) float32 on the CPU."""
     half = channels // 2
-    rates = torch.exp(
-        torch.arange(half, dtype=torch.float32, device=steps.device)
-        * (-torch.log(torch.tensor(10_000.0)) / half).to(steps.device)
-    )
-    angles = steps.float()[:, None] * rates
+    rates = torch.exp(torch.arange(half) * (-torch.log(torch.tensor(10_000.0)) / half))
+    angles = time * rates[None]
     return torch.cat([angles.cos(), angles.sin()], dim=-1)

@@ -164,8 +164,7 @@ class UNet(nn.Module):
         """
         weight = self.conv_in.weight
         if step not in self._times:
-            wave = sinusoid(torch.tensor([step], device=weight.device), self.shape.widths[0])
-            time = self.time_embedding(wave.to(weight.dtype))
+            time = self.time_embedding(sinusoid(step, self.shape.widths[0]).to(weight))
             self._times[step] = torch.cat([each.shift(time) for each in self._resnets()], dim=1)
         return self._times[step]
 

@@ -86,9 +86,13 @@ class Hearing:
             hashlib.blake2b(piece.tobytes(), digest_size=16).digest() + block.to_bytes(8, "big")
             for block, piece in zip(blocks, pieces, strict=True)
         ]
-        for block, key, piece in zip(blocks, keys, pieces, strict=True):
-            if key not in self._kept:
-                self._kept[key] = self._encoded(piece, min(PAST, block * BLOCK))
+        new = [n for n, key in enumerate(keys) if key not in self._kept]
+        if new:
+            states = self._encoded([pieces[n] for n in new])
+            for n, each in zip(new, states, strict=True):
+                past = min(PAST, blocks[n] * BLOCK)
+                self._kept[keys[n]] = each[past : past + BLOCK].clone()
+        for key in keys:
             self._kept.move_to_end(key)
         heard = torch.cat([self._kept[key] for key in keys])
         while len(self._kept) > _KEPT_BLOCKS:
@@ -104,13 +108,14 @@ class Hearing:
         piece[low - start : max(low, high) - start] = sound[low : max(low, high)]
         return piece
 
-    def _encoded(self, piece: Sound, past: int) -> Tensor:
+    def _encoded(self, pieces: Sequence[Sound]) -> Tensor:
+        """(pieces, 1500, 5, 384)."""
         weight = self._encoder.conv1.weight
-        wave = torch.from_numpy(piece).to(weight.device)
-        if self._first:
-            mel = log_mel(wave)
-            mel = fn.pad(mel, (0, SEGMENT_COLUMNS - mel.shape[1]))
-        else:
-            mel = log_mel(wave, padded_s=SEGMENT_S)
-        states = self._encoder(mel[None].to(weight.dtype), last_norm=not self._first)[0]
-        return states[past : past + BLOCK].clone()
+        seen = torch.stack([self._mel(torch.from_numpy(each).to(weight.device)) for each in pieces])
+        return self._encoder(seen.to(weight.dtype), last_norm=not self._first)
+
+    def _mel(self, wave: Tensor) -> Tensor:
+        if not self._first:
+            return log_mel(wave, padded_s=SEGMENT_S)
+        mel = log_mel(wave)
+        return fn.pad(mel, (0, SEGMENT_COLUMNS - mel.shape[1]))
