@@ -23,7 +23,8 @@ def check_way(engine: str, way: str) -> None:
 def pastes_on(way: str, conformance: bool, device: torch.device) -> torch.device | None:
     """The device on which faces are pasted, or None: on the host, by OpenCV.
 
-    ``auto`` is the device on a GPU and the host on a CPU, where OpenCV is several times faster.
+    ``auto`` is the device on a GPU and the host on a CPU, where OpenCV is 1.3 to 2 times
+    faster at a resize and 16 times at a Lanczos warp.
     The authors' own arithmetic (``conformance``) is the host's.
     """
     on_device = way == "device" or (way == "auto" and device.type == "cuda")
