@@ -96,17 +96,6 @@ def rendered(drawing: Drawing[F, O], jobs: Sequence[Job[F]]) -> Iterator[Answer]
     return _Together(drawing, jobs).answers()
 
 
-def render_alone(drawing: Drawing[F, O], job: Job[F]) -> None:
-    """As ``Engine.render``.
-
-    Raises:
-        BatchRefused: as there.
-    """
-    for answer in rendered(drawing, [job]):
-        if answer.refused:
-            raise BatchRefused(answer.refused)
-
-
 @dataclass(frozen=True, slots=True)
 class _Launched(Generic[O]):
     spots: Sequence[Spot[O]]

@@ -13,7 +13,7 @@ from torch import Tensor
 from gpu_pool.contracts import Answer, Batch, BatchKey, BatchRefused, Job, Picture
 from gpu_pool.engines.pasting import Finish
 from gpu_pool.engines.portions import PassSizes, batches_together, filled
-from gpu_pool.engines.together import Drawing, Opened, Pass, Spot, render_alone, rendered
+from gpu_pool.engines.together import Drawing, Opened, Pass, Spot, rendered
 
 IDLE, DRAWN, UNTOUCHED = 1, 2, 7
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
@@ -130,11 +130,6 @@ def test_a_refused_job_fails_alone() -> None:
     painter, jobs = Painter(8), [job(2), job(2, refused="no number"), job(2)]
     assert answers(painter, *jobs) == [Answer(1, "no number"), Answer(0), Answer(2)]
     assert [looks(each) for each in jobs] == [[DRAWN] * 2, [UNTOUCHED] * 2, [DRAWN] * 2]
-
-
-def test_alone_a_refusal_is_raised() -> None:
-    with pytest.raises(BatchRefused, match="no number"):
-        render_alone(Painter(8).drawing(), job(1, refused="no number"))
 
 
 @pytest.mark.parametrize("before", [0, 1, 2])

@@ -29,7 +29,7 @@ A task's own cues ``inference_steps`` and ``guidance_scale`` go before the optio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -39,7 +39,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpu_pool.contracts import (
-    Answer,
     AvatarRef,
     Batch,
     BatchRefused,
@@ -65,12 +64,12 @@ from gpu_pool.engines.latentsync.face import Resampling, restored
 from gpu_pool.engines.latentsync.picture import combined, levels
 from gpu_pool.engines.latentsync.sampler import FRAMES, painted
 from gpu_pool.engines.options import OptionsRefused, check_least, read_options
-from gpu_pool.engines.pasting import DevicePaste, HostPaste, Paste, check_way, pastes_on
+from gpu_pool.engines.pasting import check_way
 from gpu_pool.engines.photo.paste import repaint
-from gpu_pool.engines.portions import batches_together
 from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.spoken import shares
-from gpu_pool.engines.together import Drawing, Opened, Pass, Spot, render_alone, rendered
+from gpu_pool.engines.together import Opened, Pass, Spot
+from gpu_pool.engines.together_engine import TogetherEngine
 from gpu_pool.engines.transfer import chosen
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.windows import sound_span
@@ -173,7 +172,10 @@ class Chunk:
         return slice(self.number * FRAMES, (self.number + 1) * FRAMES)
 
 
-class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
+class LatentSyncEngine(
+    DiffusionEngine[Options, Networks, AlignedFace],
+    TogetherEngine[Tensor, Heard, Shown],
+):
     """Follows the protocol ``Engine``. An avatar's ``source`` is the folder of a photo avatar.
 
     Args:
@@ -186,7 +188,6 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
     ) -> None:
         super().__init__(options, networks)
         self.needs = EngineNeeds(LOOKBACK_S + _CHUNK_S, LOOKAHEAD_S + _CHUNK_S, FRAMES)
-        self._pasted_on: torch.device | None = None
 
     def load(self, device: str) -> None:
         """Load the weights.
@@ -195,10 +196,7 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
             CheckpointRefused: a file is not what it should be.
         """
         super().load(device)
-        options, on = self._options, torch.device(device)
-        together = batches_together(options.batches_together, on)
-        self.needs = replace(self.needs, batches_together=together)
-        self._pasted_on = pastes_on(options.paste, options.conformance, on)
+        self._settle(self._options, torch.device(device))
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -227,25 +225,6 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
         chunks = chunks_of(first, count)
         with torch.inference_mode():
             return self._loaded().hearing.tokens(sound, origin, chunks.start, len(chunks), fps)
-
-    def render(
-        self,
-        batch: Batch,
-        features: Tensor,
-        out: Sequence[Picture],
-        abandoned: Callable[[], bool],
-    ) -> None:
-        """Draw every picture."""
-        render_alone(self._drawing(), Job(batch, features, out, abandoned))
-
-    def render_together(self, jobs: Sequence[Job[Tensor]]) -> Iterator[Answer]:
-        """As ``RendersTogether``."""
-        return rendered(self._drawing(), jobs)
-
-    def _drawing(self) -> Drawing[Tensor, Heard]:
-        on_host = self._pasted_on is None
-        paste: Paste[Shown] = HostPaste(self._paste) if on_host else DevicePaste()
-        return Drawing(self._opened, self._taken, paste)
 
     def _opened(self, number: int, job: Job[Tensor]) -> Heard:
         batch, wish = job.batch, self._wishes(job.batch)

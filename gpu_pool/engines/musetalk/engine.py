@@ -27,7 +27,7 @@ Options::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpu_pool.contracts import (
-    Answer,
     AvatarRef,
-    Batch,
     EngineNeeds,
     Job,
     Json,
@@ -59,11 +57,12 @@ from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.musetalk.avatar import MuseFace, Shown
 from gpu_pool.engines.musetalk.parser import FaceParser
 from gpu_pool.engines.options import OptionsRefused, check_least, read_options
-from gpu_pool.engines.pasting import DevicePaste, HostPaste, Paste, check_way, pastes_on
-from gpu_pool.engines.portions import PassSizes, batches_together, filled
+from gpu_pool.engines.pasting import check_way
+from gpu_pool.engines.portions import PassSizes, filled
 from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.spoken import shares
-from gpu_pool.engines.together import Drawing, Opened, Pass, Spot, render_alone, rendered
+from gpu_pool.engines.together import Opened, Pass, Spot
+from gpu_pool.engines.together_engine import TogetherEngine
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.engines.whisper.windows import place_encoding
 from gpu_pool.windows import sound_span
@@ -119,7 +118,10 @@ def load_networks(options: Options, device: str) -> Networks:
     )
 
 
-class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
+class MuseTalkEngine(
+    DiffusionEngine[Options, Networks, MuseFace],
+    TogetherEngine[Tensor, Heard, Shown],
+):
     """Follows the protocol ``Engine``. An avatar's ``source`` is the folder of a photo avatar.
 
     Args:
@@ -132,7 +134,6 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
     ) -> None:
         super().__init__(options, networks)
         self.needs = EngineNeeds(LOOKBACK_S, LOOKAHEAD_S, options.batch_pictures)
-        self._pasted_on: torch.device | None = None
 
     def load(self, device: str) -> None:
         """Load the weights.
@@ -141,10 +142,7 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
             CheckpointRefused: a file is not what it should be.
         """
         super().load(device)
-        options, on = self._options, torch.device(device)
-        together = batches_together(options.batches_together, on)
-        self.needs = replace(self.needs, batches_together=together)
-        self._pasted_on = pastes_on(options.paste, options.conformance, on)
+        self._settle(self._options, torch.device(device))
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -175,25 +173,6 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
         with torch.inference_mode():
             heard = networks.hearing.tokens(sound, origin, first, count, fps)
             return heard + place_encoding(heard.device, heard.dtype)
-
-    def render(
-        self,
-        batch: Batch,
-        features: Tensor,
-        out: Sequence[Picture],
-        abandoned: Callable[[], bool],
-    ) -> None:
-        """Draw every picture."""
-        render_alone(self._drawing(), Job(batch, features, out, abandoned))
-
-    def render_together(self, jobs: Sequence[Job[Tensor]]) -> Iterator[Answer]:
-        """As ``RendersTogether``."""
-        return rendered(self._drawing(), jobs)
-
-    def _drawing(self) -> Drawing[Tensor, Heard]:
-        on_host = self._pasted_on is None
-        paste: Paste[Shown] = HostPaste(self._paste) if on_host else DevicePaste()
-        return Drawing(self._opened, self._taken, paste)
 
     def _opened(self, number: int, job: Job[Tensor]) -> Heard:
         batch = job.batch

@@ -5,7 +5,7 @@ at once and are finished later, and must give the same picture within one level.
 """
 
 from gpu_pool.engines.pasting.laid import Laid, laid
-from gpu_pool.engines.pasting.on_device import DevicePaste
+from gpu_pool.engines.pasting.on_device import DevicePaste, LaidOut
 from gpu_pool.engines.pasting.on_host import HostPaste
 from gpu_pool.engines.pasting.sampling import How, Stretch, Warp
 from gpu_pool.engines.pasting.started import Finish, Paste
@@ -17,6 +17,7 @@ __all__ = [
     "HostPaste",
     "How",
     "Laid",
+    "LaidOut",
     "Paste",
     "Stretch",
     "Warp",

@@ -21,8 +21,8 @@ Options::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -33,9 +33,7 @@ from torch import Tensor
 
 from gpu_pool.contracts import (
     SOUND_RATE_HZ,
-    Answer,
     AvatarRef,
-    Batch,
     BatchRefused,
     EngineNeeds,
     Job,
@@ -45,12 +43,13 @@ from gpu_pool.contracts import (
 )
 from gpu_pool.engines.checkpoint import open_checkpoint
 from gpu_pool.engines.options import check_least, read_options
-from gpu_pool.engines.pasting import DevicePaste, HostPaste, Paste, check_way, pastes_on
-from gpu_pool.engines.portions import PassSizes, batches_together, filled
+from gpu_pool.engines.pasting import check_way
+from gpu_pool.engines.portions import PassSizes, filled
 from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.prepared import Keeping
 from gpu_pool.engines.spoken import shares
-from gpu_pool.engines.together import Drawing, Opened, Pass, Spot, render_alone, rendered
+from gpu_pool.engines.together import Opened, Pass, Spot
+from gpu_pool.engines.together_engine import TogetherEngine
 from gpu_pool.engines.transfer import uploaded
 from gpu_pool.engines.wav2lip import mel
 from gpu_pool.engines.wav2lip.avatar import LoopedFace, Shown
@@ -85,7 +84,7 @@ class Options:
     paste: str = "auto"
 
 
-class Wav2LipEngine:
+class Wav2LipEngine(TogetherEngine[Windows, Heard, Shown]):
     """Follows the protocol ``Engine``.
 
     An avatar's ``source`` is the folder of a photo avatar. Cue ``spoken``: how many pictures of the
@@ -97,7 +96,6 @@ class Wav2LipEngine:
         self.needs = EngineNeeds(LOOKBACK_S, LOOKAHEAD_S, options.batch_pictures)
         self._network: Wav2Lip | None = None
         self._weights = ""
-        self._pasted_on: torch.device | None = None
         self._avatars: dict[str, LoopedFace] = {}
 
     @property
@@ -118,10 +116,7 @@ class Wav2LipEngine:
         checkpoint = open_checkpoint(Path(self._options.weights))
         self._network = network = Wav2Lip(checkpoint, device, precision)
         self._weights = checkpoint.sha256()
-        options = self._options
-        together = batches_together(options.batches_together, network.device)
-        self.needs = replace(self.needs, batches_together=together)
-        self._pasted_on = pastes_on(options.paste, options.conformance, network.device)
+        self._settle(self._options, network.device)
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -154,25 +149,6 @@ class Wav2LipEngine:
         starts = [mel.column_of(index, fps) for index in range(first, first + count)]
         whole = mel.mel_of_columns(sound, origin, starts[0], starts[-1] - starts[0] + mel.COLUMNS)
         return np.stack([whole[:, s - starts[0] :][:, : mel.COLUMNS] for s in starts])
-
-    def render(
-        self,
-        batch: Batch,
-        features: Windows,
-        out: Sequence[Picture],
-        abandoned: Callable[[], bool],
-    ) -> None:
-        """Draw every picture."""
-        render_alone(self._drawing(), Job(batch, features, out, abandoned))
-
-    def render_together(self, jobs: Sequence[Job[Windows]]) -> Iterator[Answer]:
-        """As ``RendersTogether``."""
-        return rendered(self._drawing(), jobs)
-
-    def _drawing(self) -> Drawing[Windows, Heard]:
-        on_host = self._pasted_on is None
-        paste: Paste[Shown] = HostPaste(self._paste) if on_host else DevicePaste()
-        return Drawing(self._opened, self._taken, paste)
 
     def _opened(self, number: int, job: Job[Windows]) -> Heard:
         if not np.isfinite(job.features).all():
