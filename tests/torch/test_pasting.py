@@ -107,6 +107,15 @@ def test_a_stretched_face_is_the_same_on_the_device(size: int, share: float) -> 
     agree(shown, *both_ways(shown, faces(len(BOXES), size, size), shares))
 
 
+def test_beside_an_odd_box_the_faces_edge_goes_on() -> None:
+    """Where a mask reaches that far: a whole pixel of the box's size, not of the face's."""
+    box, picture = Box(31, 60, 57, 78), idle(0)
+    odd = Patch.of(box)
+    whole = Patch(box, odd.outer, np.ones_like(odd.luma), np.ones_like(odd.chroma))
+    shown = [Shown(picture, whole, laid(picture, whole, Stretch(box, 96), CPU))]
+    agree(shown, *both_ways(shown, faces(1, 96, 96), [1.0]))
+
+
 @pytest.mark.parametrize("how", list(Resampling))
 def test_a_warped_face_is_the_same_on_the_device(how: Resampling) -> None:
     shown, kind = [], How.LANCZOS if how is Resampling.LANCZOS else How.BILINEAR

@@ -134,12 +134,13 @@ def test_a_refused_job_fails_alone() -> None:
 
 @pytest.mark.parametrize("before", [0, 1, 2])
 def test_an_abandoned_job_fails_alone_wherever_it_is(before: int) -> None:
-    """Not at all asked again; when its pass is under way nothing of it is written any more."""
+    """When its pass is under way nothing of it is written any more, before that nothing drawn."""
     gone = job(2, abandoned=asked(*[False] * before, True))
     painter, jobs = Painter(8), [job(2), gone, job(2)]
     found = answers(painter, *jobs)
     assert sorted(each.job for each in found) == [0, 1, 2]
     assert found[0] == Answer(1)
+    assert painter.events[0] == ("launch 0a0b1a1b2a2b" if before == 2 else "launch 0a0b2a2b")
     assert [looks(each) for each in jobs] == [[DRAWN] * 2, [UNTOUCHED] * 2, [DRAWN] * 2]
 
 
