@@ -5,23 +5,10 @@ A task's first and last picture are the idle loop's own; the face eases in and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar, cast
+from collections.abc import Sequence
+from typing import cast
 
-from gpu_pool.contracts import Batch, Picture
-from gpu_pool.engines.photo.box import Bgr
-
-
-class Idle(Protocol):
-    """What stands in the idle loop at a tick."""
-
-    @property
-    def picture(self) -> Picture:
-        """I420."""
-        ...
-
-
-S = TypeVar("S", bound=Idle)
+from gpu_pool.contracts import Batch
 
 _EASE_PICTURES = 2
 """So soon the drawn face is all there."""
@@ -47,17 +34,3 @@ def shares(batch: Batch, hard: bool = False) -> list[float]:
 def speaking(shares: Sequence[float]) -> list[int]:
     """The pictures of a batch in which anything is drawn."""
     return [index for index, share in enumerate(shares) if share > 0]
-
-
-def put_together(
-    out: Sequence[Picture],
-    shown: Sequence[S],
-    faces: Sequence[Bgr],
-    shares: Sequence[float],
-    paste: Callable[[Picture, S, Bgr, float], None],
-) -> None:
-    """Write the idle pictures, and the faces into those that speak; ``faces`` are of these only."""
-    for picture, idle in zip(out, shown, strict=True):
-        picture[:] = idle.picture
-    for index, face in zip(speaking(shares), faces, strict=True):
-        paste(out[index], shown[index], face, shares[index])

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from gpu_pool.contracts import AvatarRef, Engine, EngineSpec, PictureFormat
@@ -70,6 +71,11 @@ def remembered(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> list[
     return calls
 
 
+def as_bytes(levels: torch.Tensor) -> Bgr:
+    """Drawn faces as OpenCV takes them."""
+    return np.ascontiguousarray(levels.to(torch.uint8).permute(0, 2, 3, 1).numpy())
+
+
 def agree(picture: NDArray[np.uint8], before: NDArray[np.uint8], after: Bgr) -> None:
     """A picture is the idle one, but the changed pixels of ``after`` as Y'CbCr."""
     changed = (after != bgr_of(before, WHOLE)).any(axis=2)
@@ -101,7 +107,7 @@ def test_musetalks_faces_are_pasted_as_its_program_does(
 
     options = musetalk.Options(**OPTIONS, version=version, parser="p", batch_pictures=PICTURES)  # type: ignore[arg-type]
     engine = musetalk.MuseTalkEngine(options, networks)
-    faces = remembered(musetalk, "to_bgr", monkeypatch)
+    faces = remembered(musetalk, "levels", monkeypatch)
     pictures, before = drawn(engine, avatar)
     box = engine._avatars["her"]._boxes[0]
     corners = box.left, box.top, box.right, box.bottom
@@ -109,7 +115,7 @@ def test_musetalks_faces_are_pasted_as_its_program_does(
     kept = blend.Kept.ALL_1_0 if version == "1.0" else blend.Kept.JAW
     labels = Oval().labels(np.zeros((512, 512, 3), np.uint8))
     mask = blend.soft_mask(blend.parts(labels, kept), corners, around, 0.1)
-    for picture, old, face in zip(pictures, before, faces[-1], strict=True):
+    for picture, old, face in zip(pictures, before, as_bytes(faces[-1]), strict=True):
         whole = bgr_of(old, WHOLE).copy()
         paste = blend.paste_1_0 if version == "1.0" else blend.paste
         sized = np.asarray(cv2.resize(face, (box.width, box.height)), np.uint8)
@@ -125,12 +131,12 @@ def test_latentsyncs_faces_are_put_back_as_its_program_does(
         return latentsync.Networks(unet, recipe_networks.tiny_vae(), hearing(True))
 
     engine = latentsync.LatentSyncEngine(latentsync.Options(**OPTIONS, steps=1), networks)  # type: ignore[arg-type]
-    faces = remembered(latentsync, "unsqueezed", monkeypatch)
+    faces = remembered(latentsync, "levels", monkeypatch)
     pictures, before = drawn(engine, avatar)
     matrix = engine._avatars["her"]._matrices[0]
-    for picture, old, face in zip(pictures, before, faces[-1], strict=True):
+    for picture, old, face in zip(pictures, before, as_bytes(faces[-1]), strict=True):
         rgb = np.ascontiguousarray(bgr_of(old, WHOLE)[..., ::-1])
-        whole = restored(rgb, face, seat(matrix, 480, 270))
+        whole = restored(rgb, face[..., ::-1].copy(), seat(matrix, 480, 270))
         agree(picture, old, np.ascontiguousarray(whole[..., ::-1]))
 
 

@@ -80,7 +80,8 @@ def test_faces_are_put_back_as_the_originals(
     if how is Resampling.LANCZOS:
         off = np.abs(whole[..., ::8, ::8].numpy() - GOLDEN["combined_sub8"]).max()
         assert off <= RESAMPLER[how] / 127.5 + 1e-6
-    drawn = picture.unsqueezed(whole)
+    levels = picture.levels(whole).flip(1).permute(0, 2, 3, 1)
+    drawn = np.ascontiguousarray(levels.to(torch.uint8).numpy())
     for index, named in ((1, "restored"), (2, "restored2")):
         frame, program = FRAMES[index], PROGRAMS[how]
         own = face.restored(frame, drawn[index], face.seat(matrices[index], 480, 360, how))

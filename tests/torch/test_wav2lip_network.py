@@ -19,7 +19,6 @@ from gpu_pool.engines.wav2lip.network import (
     Plan,
     Wav2Lip,
     can_pack,
-    portions,
 )
 from tests.doubles.plain_wav2lip import PlainWav2Lip, plain_network, weights
 from tests.doubles.weight_files import zero_weights
@@ -181,12 +180,3 @@ def test_weights_that_were_laid_out_for_one_batch_serve_any_other() -> None:
         for count, side in ((8, 12), (3, 12), (1, 7), (8, 12)):
             x = torch.from_numpy(recipe.uniform(f"x {count} {side}", (count, 8, side, side), -1, 1))
             torch.testing.assert_close(packed(x), layer(x), rtol=1e-5, atol=1e-5)
-
-
-def test_half_precision_goes_in_portions_of_one_size_and_nothing_is_lost() -> None:
-    for count in range(1, 20):
-        found = list(portions(count, 4, torch.bfloat16))
-        assert {len(entries) for entries, _ in found} == {4}
-        real = [entry for entries, many in found for entry in entries[:many]]
-        assert real == list(range(count))
-        assert list(portions(count, 4, torch.float32)) == [(list(range(count)), count)]

@@ -27,6 +27,7 @@ from gpu_pool.engines.latentsync.face import (
     seat,
 )
 from gpu_pool.engines.latentsync.picture import masked, pixels
+from gpu_pool.engines.pasting import How, Laid, Warp, laid
 from gpu_pool.engines.photo.box import Box
 from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized, whole_loop
 from gpu_pool.engines.photo.paste import Patch, bgr_of
@@ -35,6 +36,7 @@ from gpu_pool.engines.tensors import as_array, as_tensor
 
 _LATENT_SHAPE = (8, 32, 32)
 _NOWHERE = Keeping()
+_WARPED = {Resampling.LANCZOS: How.LANCZOS, Resampling.BILINEAR: How.BILINEAR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Shown:
         seat: from the aligned face to the patch's pixels.
         seen: the aligned face, (3, 256, 256), -1 to 1.
         latents: (8, 32, 32): of the masked face, and of the whole one.
+        laid: on the device, where faces are pasted there.
     """
 
     picture: Picture
@@ -54,6 +57,7 @@ class Shown:
     seat: Seat
     seen: Tensor
     latents: Tensor
+    laid: Laid | None = None
 
 
 class AlignedFace:
@@ -66,6 +70,7 @@ class AlignedFace:
         keep_bytes: so much may be kept of pictures, faces and latents.
         keeping: what may be kept on the disk.
         how: faces are resampled.
+        pasted_on: the device on which faces are pasted; None: on the host.
 
     Raises:
         AvatarRefused: the folder is no avatar, or its face too small.
@@ -79,8 +84,9 @@ class AlignedFace:
         keep_bytes: int,
         keeping: Keeping = _NOWHERE,
         how: Resampling = Resampling.LANCZOS,
+        pasted_on: torch.device | None = None,
     ) -> None:
-        self._loop = LoopedPictures(folder, picture)
+        self._loop, self._pasted_on = LoopedPictures(folder, picture), pasted_on
         self._vae, self._how = vae, how
         self._matrices = matrices_in(self._loop)
         self._boxes = boxes_in(self._loop, self._matrices)
@@ -107,8 +113,12 @@ class AlignedFace:
             where = seat(matrix, box.width, box.height, self._how)
             face = aligned(_rgb(picture, box), matrix, self._how)
             seen = faces_seen(self._vae, face[None])[0]
-            shown = Shown(picture, weighed(box, where), where, seen, latents)
-            tensors = shown.seen.nbytes + shown.latents.nbytes
+            patch, part, device = weighed(box, where), None, self._pasted_on
+            if device is not None:
+                way = Warp(box, where.inverse, _WARPED[self._how])
+                part = laid(picture, patch, way, device)
+            shown = Shown(picture, patch, where, seen, latents, part)
+            tensors = seen.nbytes + latents.nbytes + (0 if part is None else part.size_bytes)
             arrays = where.weight.nbytes * 2 + shown.patch.luma.nbytes * 3 // 2
             made.append(Sized(shown, picture.nbytes + tensors + arrays))
         return made

@@ -13,8 +13,12 @@ Options::
     guidance: 1.0              above 1 the sound is followed more closely, at twice the cost
     precision: auto            float32, bfloat16 or float16; auto is bfloat16 on a GPU and
                                on a CPU with matrix units for it, else float32
+    batches_together: 0        chunks of any tasks drawn by one pass; 0: 4 on a GPU, 1 on a CPU
+    paste: auto                device or host: where faces are put into pictures, by torch or by
+                               OpenCV; auto is the device on a GPU, the host on a CPU
+    graphs: true               a GPU records passes once and replays them (CUDA graphs)
     conformance: false         pasted in the authors' own arithmetic, from the first picture to the
-                               last
+                               last, on the host
     resampling: lanczos        or bilinear, as LatentsyncRealtime cuts faces out and puts them back
     threads: 1                 of a CPU worker
     disk_mb: 1024              of what the networks saw, per avatar, kept beside it
@@ -40,6 +44,7 @@ from gpu_pool.contracts import (
     Batch,
     BatchRefused,
     EngineNeeds,
+    Job,
     Json,
     Picture,
     Sound,
@@ -57,13 +62,16 @@ from gpu_pool.engines.diffusion.unet import UNet
 from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.latentsync.avatar import AlignedFace, Shown
 from gpu_pool.engines.latentsync.face import Resampling, restored
-from gpu_pool.engines.latentsync.picture import combined, unsqueezed
+from gpu_pool.engines.latentsync.picture import combined, levels
 from gpu_pool.engines.latentsync.sampler import FRAMES, painted
 from gpu_pool.engines.options import OptionsRefused, check_least, read_options
-from gpu_pool.engines.photo.box import Bgr
+from gpu_pool.engines.pasting import check_way
 from gpu_pool.engines.photo.paste import repaint
 from gpu_pool.engines.precision import dtype_of
-from gpu_pool.engines.spoken import put_together, shares, speaking
+from gpu_pool.engines.spoken import shares
+from gpu_pool.engines.together import Opened, Pass, Spot
+from gpu_pool.engines.together_engine import TogetherEngine
+from gpu_pool.engines.transfer import chosen
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.windows import sound_span
 
@@ -93,6 +101,9 @@ class Options:
     disk_mb: int = 1024
     conformance: bool = False
     resampling: str = Resampling.LANCZOS.value
+    batches_together: int = 0
+    graphs: bool = True
+    paste: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +133,51 @@ def load_networks(options: Options, device: str) -> Networks:
     )
 
 
-class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard(Opened[Tensor, Shown]):
+    """A job, and what is drawn around its own pictures.
+
+    Attributes:
+        wish: steps and guidance.
+        chunks: the pictures of all chunks that it touches.
+        around: what stands in the idle loop at each of them.
+    """
+
+    wish: tuple[int, float]
+    chunks: range
+    around: Sequence[Shown]
+
+    def place(self, index: int) -> int:
+        """Where a picture of the job lies in its chunks."""
+        return self.job.batch.key.first - self.chunks.start + index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Sixteen pictures of a job that go through the UNet together."""
+
+    opened: Heard
+    number: int
+
+    @property
+    def shown(self) -> Sequence[Shown]:
+        """What stands in the idle loop at each of them."""
+        return self.opened.around[self._part]
+
+    @property
+    def heard(self) -> Tensor:
+        """(16, 50, 384)."""
+        return self.opened.job.features[self._part]
+
+    @property
+    def _part(self) -> slice:
+        return slice(self.number * FRAMES, (self.number + 1) * FRAMES)
+
+
+class LatentSyncEngine(
+    DiffusionEngine[Options, Networks, AlignedFace],
+    TogetherEngine[Tensor, Heard, Shown],
+):
     """Follows the protocol ``Engine``. An avatar's ``source`` is the folder of a photo avatar.
 
     Args:
@@ -135,6 +190,17 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
     ) -> None:
         super().__init__(options, networks)
         self.needs = EngineNeeds(LOOKBACK_S + _CHUNK_S, LOOKAHEAD_S + _CHUNK_S, FRAMES)
+
+    def load(self, device: str) -> None:
+        """Load the weights.
+
+        Raises:
+            CheckpointRefused: a file is not what it should be.
+        """
+        super().load(device)
+        networks = self._loaded()
+        replayed = networks.unet.replayed, networks.vae.replayed
+        self._settle(self._options, torch.device(device), replayed)
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -150,6 +216,7 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
             self._options.keep_mb << 20,
             self._keeping(avatar, networks.looking),
             Resampling(self._options.resampling),
+            pasted_on=self._pasted_on,
         )
 
     def work_out(self, avatar: str) -> Iterator[tuple[int, int, int]]:
@@ -163,37 +230,20 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
         with torch.inference_mode():
             return self._loaded().hearing.tokens(sound, origin, chunks.start, len(chunks), fps)
 
-    def render(
-        self,
-        batch: Batch,
-        features: Tensor,
-        out: Sequence[Picture],
-        abandoned: Callable[[], bool],
-    ) -> None:
-        """Draw every picture."""
-        steps, guidance = self._wishes(batch)
+    def _opened(self, number: int, job: Job[Tensor]) -> Heard:
+        batch, wish = job.batch, self._wishes(job.batch)
         chunks = chunks_of(batch.key.first, batch.count)
+        begin, skipped = batch.base_tick - batch.key.first, batch.key.first - chunks.start
+        around = self._avatars[batch.avatar].shown([begin + index for index in chunks])
+        own = around[skipped : skipped + batch.count]
         found = shares(batch, hard=self._options.conformance)
-        begin = batch.base_tick - batch.key.first
-        shown = self._avatars[batch.avatar].shown([begin + index for index in chunks])
-        skipped = batch.key.first - chunks.start
-        own = shown[skipped : skipped + batch.count]
-        faces: Sequence[NDArray[np.uint8]] = ()
-        if any(found):
-            latents = self._painted(features, shown, steps, guidance, abandoned)
-            if latents is None:
-                return
-            drawn = self._faces(latents[skipped : skipped + batch.count], own, abandoned)
-            if drawn is None:
-                return
-            faces = [drawn[index] for index in speaking(found)]
-        put_together(out, own, faces, found, self._paste)
+        return Heard(number, job, own, found, wish, chunks, around)
 
     def _paste(self, picture: Picture, idle: Shown, face: NDArray[np.uint8], share: float) -> None:
         if self._options.conformance:
-            repaint(picture, idle.patch.box, lambda area: as_published(area, face, idle))
+            repaint(picture, idle.patch.box, lambda area: restored(area, face, idle.seat))
         else:
-            idle.patch.paste(picture, seated(face, idle), share)
+            idle.patch.paste(picture, idle.seat.laid(face), share)
 
     def _wishes(self, batch: Batch) -> tuple[int, float]:
         """Steps and guidance of a task.
@@ -209,52 +259,51 @@ class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace]):
             raise BatchRefused(f"guidance_scale has to be 0 to {MOST_GUIDANCE:g}")
         return steps, guidance
 
-    def _painted(
-        self,
-        heard: Tensor,
-        shown: Sequence[Shown],
-        steps: int,
-        guidance: float,
-        abandoned: Callable[[], bool],
-    ) -> Tensor | None:
-        """Latents (pictures, 4, 32, 32), one chunk after the other: memory stays level."""
-        unet, made = self._loaded().unet, []
-        with torch.inference_mode():
-            for start in range(0, len(shown), FRAMES):
-                part = slice(start, start + FRAMES)
-                latents = torch.stack([each.latents for each in shown[part]])
-                drawn = painted(unet, latents, heard[part], steps, guidance, abandoned)
-                if drawn is None:
-                    return None
-                made.append(drawn)
-            return torch.cat(made)
+    def _taken(self, waiting: Sequence[Spot[Heard]]) -> Pass[Heard]:
+        """The next chunks of equal wishes; what waits elsewhere stays."""
+        wish, most = waiting[0].opened.wish, self.needs.batches_together
+        chunks: dict[tuple[int, int], list[Spot[Heard]]] = {}
+        for spot in waiting:
+            if spot.opened.wish == wish:
+                key = spot.opened.number, spot.opened.place(spot.index) // FRAMES
+                if key in chunks or len(chunks) < most:
+                    chunks.setdefault(key, []).append(spot)
+        drawn = [Chunk(spots[0].opened, number) for (_, number), spots in chunks.items()]
+        within = [spot for spots in chunks.values() for spot in spots]
+        places = [
+            start * FRAMES + spot.opened.place(spot.index) % FRAMES
+            for start, spots in enumerate(chunks.values())
+            for spot in spots
+        ]
+        return Pass(within, lambda abandoned: self._drawn(drawn, places, abandoned))
 
-    def _faces(
-        self, latents: Tensor, shown: Sequence[Shown], abandoned: Callable[[], bool]
-    ) -> NDArray[np.uint8] | None:
-        """(pictures, 280, 210, 3) RGB; None once nobody wants them."""
-        with torch.inference_mode():
-            drawn = self._decoded(self._loaded().vae, latents, abandoned)
-            if drawn is None:
-                return None
-            seen = torch.stack([each.seen for each in shown])
-            return unsqueezed(combined(drawn.float(), seen))
+    def _drawn(
+        self, chunks: Sequence[Chunk], places: Sequence[int], abandoned: Callable[[], bool]
+    ) -> Tensor | None:
+        """The faces at these places of the chunks; None once nobody wants them.
+
+        On a GPU whole chunks are decoded, so that shapes are few.
+        """
+        networks = self._loaded()
+        shown = [each for chunk in chunks for each in chunk.shown]
+        latents = torch.stack([each.latents for each in shown])
+        heard = torch.cat([chunk.heard for chunk in chunks])
+        made = painted(networks.unet, latents, heard, *chunks[0].opened.wish, abandoned)
+        if made is None:
+            return None
+        if made.device.type == "cpu":
+            made, shown = chosen(made, places), [shown[place] for place in places]
+            places = range(len(places))
+        drawn = self._decoded(networks.vae, made, abandoned)
+        if drawn is None:
+            return None
+        seen = torch.stack([each.seen for each in shown])
+        return chosen(levels(combined(drawn.float(), seen)), places)
 
 
 def chunks_of(first: int, count: int) -> range:
     """The pictures of all chunks that a batch touches."""
     return range(first // FRAMES * FRAMES, -(-(first + count) // FRAMES) * FRAMES)
-
-
-def seated(face: NDArray[np.uint8], shown: Shown) -> NDArray[np.uint8]:
-    """An aligned face (280, 210, 3) RGB laid out over its patch, BGR."""
-    return np.ascontiguousarray(shown.seat.laid(face)[..., ::-1])
-
-
-def as_published(area: NDArray[np.uint8], face: NDArray[np.uint8], shown: Shown) -> Bgr:
-    """A patch's pixels, BGR, with an aligned face (280, 210, 3) RGB put back as the authors do."""
-    rgb = restored(np.ascontiguousarray(area[..., ::-1]), face, shown.seat)
-    return np.ascontiguousarray(rgb[..., ::-1])
 
 
 def make(options: Mapping[str, Json]) -> LatentSyncEngine:
@@ -265,6 +314,8 @@ def make(options: Mapping[str, Json]) -> LatentSyncEngine:
     """
     read = read_options(Options, "latentsync", options)
     check_least("latentsync", read, steps=1, guidance=0, threads=1, keep_mb=0, disk_mb=0)
+    check_least("latentsync", read, batches_together=0)
+    check_way("latentsync", read.paste)
     if read.steps > MOST_STEPS or read.guidance > MOST_GUIDANCE:
         raise OptionsRefused(f"latentsync: up to {MOST_STEPS} steps and guidance {MOST_GUIDANCE:g}")
     known = [each.value for each in Resampling]

@@ -5,9 +5,10 @@ Between ``face`` (pictures) and the autoencoder (tensors), on the network's devi
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as fn
 
@@ -31,13 +32,20 @@ def combined(painted: Tensor, seen: Tensor) -> Tensor:
     return painted * (1 - keep) + seen * keep
 
 
-def unsqueezed(faces: Tensor) -> NDArray[np.uint8]:
-    """(n, 3, 256, 256), -1 to 1, to (n, 280, 210, 3): the proportions of a face, as bytes."""
+def levels(faces: Tensor) -> Tensor:
+    """(n, 3, 256, 256) RGB, -1 to 1, to (n, 3, 280, 210) BGR: the proportions of a face.
+
+    Whole levels 0 to 255 as float32, cut off and not rounded.
+    """
     size = (FACE_HEIGHT, FACE_WIDTH)
     wide = fn.interpolate(faces, size=size, mode="bilinear", antialias=True, align_corners=False)
-    levels = ((wide / 2 + 0.5).clamp(0, 1) * 255).to(torch.uint8)
-    return np.asarray(levels.permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
+    return ((wide / 2 + 0.5).clamp_(0, 1) * 255).floor_().flip(1)
 
 
 def _kept(like: Tensor) -> Tensor:
-    return torch.from_numpy(np.array(kept())).to(like)
+    return _kept_on(like.device, like.dtype)
+
+
+@cache
+def _kept_on(device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.from_numpy(np.array(kept())).to(device, dtype)

@@ -26,10 +26,15 @@ _SEED = 1247
 
 
 @cache
-def noise() -> Tensor:
-    """(4, 32, 32) normal numbers, float32."""
+def noise(device: torch.device) -> Tensor:
+    """(4, 32, 32) normal numbers, float32; the same for every chunk."""
     made = np.random.Generator(np.random.PCG64(_SEED)).standard_normal((4, 32, 32))
-    return torch.from_numpy(made.astype(np.float32))
+    return torch.from_numpy(made.astype(np.float32)).to(device)
+
+
+@cache
+def _kept_on(device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(kept_latents())).to(device)
 
 
 def painted(
@@ -53,9 +58,9 @@ def painted(
     Returns:
         (n * 16, 4, 32, 32), or None once nobody wants them.
     """
-    keep = torch.from_numpy(np.array(kept_latents()))
+    start, keep = noise(latents.device), _kept_on(latents.device)
     sample = None
-    for step in steps_of(unet, latents, heard, Wanted(count, guidance, FRAMES), noise(), keep):
+    for step in steps_of(unet, latents, heard, Wanted(count, guidance, FRAMES), start, keep):
         if abandoned():
             return None
         sample = step()

@@ -21,6 +21,7 @@ from gpu_pool.engines.diffusion.vae import Vae, to_unit
 from gpu_pool.engines.musetalk import blend
 from gpu_pool.engines.musetalk.boxes import MARGIN_PX, boxes_in
 from gpu_pool.engines.musetalk.parser import FaceParser
+from gpu_pool.engines.pasting import Laid, Stretch, laid
 from gpu_pool.engines.photo.box import Bgr, Box
 from gpu_pool.engines.photo.looped import FaceMask, Kept, LoopedPictures, Sized, whole_loop
 from gpu_pool.engines.photo.paste import Patch, bgr_of, repaint
@@ -44,6 +45,8 @@ class Shown:
     """(8, 32, 32): of the face with its lower half black, and of the whole face."""
     mask: FaceMask | None = None
     """Of the square about the box, brought along or by the parser."""
+    laid: Laid | None = None
+    """On the device, where faces are pasted there."""
 
     def paste_as_published(self, picture: Picture, face: Bgr, first_version: bool) -> None:
         """Put a drawn face in with the arithmetic of the authors' programs; needs the mask."""
@@ -81,12 +84,13 @@ class MuseFace:
         first_version: 1.0: no margin below the chin, smaller squares, other parts kept.
         keep_bytes: so much may be kept of pictures and latents.
         keeping: what may be kept on the disk.
+        pasted_on: the device on which faces are pasted; None: on the host.
 
     Raises:
         AvatarRefused: the folder is no avatar, or its face too small.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - an avatar is where all of these meet
         self,
         folder: Path,
         picture: PictureFormat,
@@ -95,8 +99,9 @@ class MuseFace:
         first_version: bool,
         keep_bytes: int,
         keeping: Keeping = _NOWHERE,
+        pasted_on: torch.device | None = None,
     ) -> None:
-        self._loop = LoopedPictures(folder, picture)
+        self._loop, self._pasted_on = LoopedPictures(folder, picture), pasted_on
         self._vae, self._first_version = vae, first_version
         brought = self._loop.mask_for("musetalk", 0)
         self._parser = parser if brought is None else None
@@ -127,7 +132,11 @@ class MuseFace:
                 mask = FaceMask(self._square(box), worked.mask)
             patch = Patch.of(box) if mask is None else masked_patch(box, mask, self._frame)
             size = picture.nbytes + worked.latents.nbytes + patch.luma.nbytes * 3 // 2
-            made.append(Sized(Shown(picture, patch, worked.latents, mask), size))
+            part, device = None, self._pasted_on
+            if device is not None:
+                part = laid(picture, patch, Stretch(box, SIZE), device)
+                size += part.size_bytes
+            made.append(Sized(Shown(picture, patch, worked.latents, mask, part), size))
         return made
 
     def _looked_at(self, places: Sequence[int]) -> list[Worked]:

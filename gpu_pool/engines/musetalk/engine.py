@@ -14,8 +14,12 @@ Options::
     precision: auto            float32, bfloat16 or float16; auto is bfloat16 on a GPU and
                                on a CPU with matrix units for it, else float32
     conformance: false         pasted in the authors' own arithmetic, from the first picture to the
-                               last; needs the parser
-    batch_pictures: 8          pictures drawn by one pass: 0.32 s at 25 fps
+                               last, on the host; needs the parser
+    batch_pictures: 8          pictures of a batch: 0.32 s at 25 fps
+    batches_together: 0        batches of any tasks drawn by one pass; 0: 4 on a GPU, 1 on a CPU
+    paste: auto                device or host: where faces are put into pictures, by torch or by
+                               OpenCV; auto is the device on a GPU, the host on a CPU
+    graphs: true               a GPU records passes once and replays them (CUDA graphs)
     threads: 1                 of a CPU worker
     disk_mb: 1024              of what the networks saw, per avatar, kept beside it
     keep_mb: 1024              of pictures and latents, per avatar
@@ -34,8 +38,8 @@ from torch import Tensor
 
 from gpu_pool.contracts import (
     AvatarRef,
-    Batch,
     EngineNeeds,
+    Job,
     Json,
     Picture,
     Sound,
@@ -54,11 +58,17 @@ from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.musetalk.avatar import MuseFace, Shown
 from gpu_pool.engines.musetalk.parser import FaceParser
 from gpu_pool.engines.options import OptionsRefused, check_least, read_options
+from gpu_pool.engines.pasting import check_way
+from gpu_pool.engines.portions import PassSizes, filled
 from gpu_pool.engines.precision import dtype_of
-from gpu_pool.engines.spoken import put_together, shares, speaking
+from gpu_pool.engines.spoken import shares
+from gpu_pool.engines.together import Opened, Pass, Spot
+from gpu_pool.engines.together_engine import TogetherEngine
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.engines.whisper.windows import place_encoding
 from gpu_pool.windows import sound_span
+
+Heard = Opened[Tensor, Shown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,9 @@ class Options:
     keep_mb: int = 1024
     disk_mb: int = 1024
     conformance: bool = False
+    batches_together: int = 0
+    graphs: bool = True
+    paste: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +120,10 @@ def load_networks(options: Options, device: str) -> Networks:
     )
 
 
-class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
+class MuseTalkEngine(
+    DiffusionEngine[Options, Networks, MuseFace],
+    TogetherEngine[Tensor, Heard, Shown],
+):
     """Follows the protocol ``Engine``. An avatar's ``source`` is the folder of a photo avatar.
 
     Args:
@@ -120,6 +136,17 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
     ) -> None:
         super().__init__(options, networks)
         self.needs = EngineNeeds(LOOKBACK_S, LOOKAHEAD_S, options.batch_pictures)
+
+    def load(self, device: str) -> None:
+        """Load the weights.
+
+        Raises:
+            CheckpointRefused: a file is not what it should be.
+        """
+        super().load(device)
+        networks = self._loaded()
+        replayed = networks.unet.replayed, networks.vae.replayed
+        self._settle(self._options, torch.device(device), replayed)
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -136,6 +163,7 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
             self._options.version == "1.0",
             self._options.keep_mb << 20,
             self._keeping(avatar, networks.looking),
+            pasted_on=self._pasted_on,
         )
 
     def work_out(self, avatar: str) -> Iterator[tuple[int, int, int]]:
@@ -150,23 +178,11 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
             heard = networks.hearing.tokens(sound, origin, first, count, fps)
             return heard + place_encoding(heard.device, heard.dtype)
 
-    def render(
-        self,
-        batch: Batch,
-        features: Tensor,
-        out: Sequence[Picture],
-        abandoned: Callable[[], bool],
-    ) -> None:
-        """Draw every picture."""
+    def _opened(self, number: int, job: Job[Tensor]) -> Heard:
+        batch = job.batch
         ticks = [batch.base_tick + index for index in range(batch.count)]
         found = shares(batch, hard=self._options.conformance)
-        shown = self._avatars[batch.avatar].shown(ticks)
-        if abandoned():
-            return
-        faces = self._drawn(features, shown, speaking(found), abandoned)
-        if faces is None:
-            return
-        put_together(out, shown, faces, found, self._paste)
+        return Opened(number, job, self._avatars[batch.avatar].shown(ticks), found)
 
     def _paste(self, picture: Picture, idle: Shown, face: NDArray[np.uint8], share: float) -> None:
         if self._options.conformance:
@@ -174,29 +190,32 @@ class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace]):
         else:
             idle.patch.paste(picture, face, share)
 
+    def _taken(self, waiting: Sequence[Spot[Heard]]) -> Pass[Heard]:
+        weight = self._loaded().vae.quant_conv.weight
+        size, wish = self._options.batch_pictures, self.needs.batches_together
+        real, whole = PassSizes.of(size, wish, weight.device, weight.dtype).next(len(waiting))
+        spots = waiting[:real]
+        return Pass(spots, lambda abandoned: self._drawn(spots, whole, abandoned))
+
     def _drawn(
-        self,
-        features: Tensor,
-        shown: Sequence[Shown],
-        which: Sequence[int],
-        abandoned: Callable[[], bool],
-    ) -> Sequence[NDArray[np.uint8]] | None:
-        """The faces of these pictures, (256, 256, 3) BGR each; None once nobody wants them."""
-        if not which:
-            return ()
+        self, spots: Sequence[Spot[Heard]], whole: int, abandoned: Callable[[], bool]
+    ) -> Tensor | None:
+        """The faces of a pass of ``whole`` pictures; None once nobody wants them."""
         networks = self._loaded()
-        with torch.inference_mode():
-            latents = torch.stack([shown[index].latents for index in which])
-            latents = latents.contiguous(memory_format=torch.channels_last)
-            painted = networks.unet(latents, 0.0, features[list(which)])
-            pictures = self._decoded(networks.vae, painted, abandoned)
-            return None if pictures is None else list(to_bgr(pictures))
+        chosen = [spots[entry] for entry in filled(range(len(spots)), whole)]
+        latents = torch.stack([each.opened.shown[each.index].latents for each in chosen])
+        latents = latents.contiguous(memory_format=torch.channels_last)
+        heard = torch.stack([each.opened.job.features[each.index] for each in chosen])
+        painted = networks.unet(latents, 0.0, heard)
+        if painted.device.type == "cpu":
+            painted = painted[: len(spots)]  # decoded one by one
+        pictures = self._decoded(networks.vae, painted, abandoned)
+        return None if pictures is None else levels(pictures[: len(spots)])
 
 
-def to_bgr(pictures: Tensor) -> NDArray[np.uint8]:
-    """(n, 3, H, W) RGB about -1 to 1 to bytes (n, H, W, 3) BGR, rounded on the device."""
-    levels = ((pictures.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-    return np.asarray(levels.flip(1).permute(0, 2, 3, 1).contiguous().cpu().numpy(), np.uint8)
+def levels(pictures: Tensor) -> Tensor:
+    """(n, 3, H, W) RGB about -1 to 1 to BGR as whole levels 0 to 255, rounded; float32."""
+    return ((pictures.float() / 2 + 0.5).clamp_(0, 1) * 255).round_().flip(1)
 
 
 def make(options: Mapping[str, Json]) -> MuseTalkEngine:
@@ -207,6 +226,8 @@ def make(options: Mapping[str, Json]) -> MuseTalkEngine:
     """
     read = read_options(Options, "musetalk", options)
     check_least("musetalk", read, batch_pictures=1, threads=1, keep_mb=0, disk_mb=0)
+    check_least("musetalk", read, batches_together=0)
+    check_way("musetalk", read.paste)
     if read.version not in {"1.0", "1.5"}:
         raise OptionsRefused(f"musetalk: version has to be 1.0 or 1.5, not {read.version!r}")
     if read.conformance and not read.parser:

@@ -75,7 +75,7 @@ class Patch:
     def paste(self, picture: Picture, face: Bgr, strength: float = 1.0) -> None:
         """Blend a drawn face (size, size, 3) into an I420 picture, ``strength`` 0 to 1 of it."""
         shares = self.luma, self.chroma, self.chroma
-        planes = _planes(picture, self.outer)
+        planes = planes_of(picture, self.outer)
         for plane, fresh, share in zip(planes, self._drawn(face), shares, strict=True):
             way = (fresh - plane) * (share * np.float32(strength))
             plane[:] = plane + way + np.float32(0.5)
@@ -91,7 +91,7 @@ class Patch:
         )
         drawn = self._drawn(face)
         for plane, fresh, share in zip(
-            _planes(picture, outer), drawn, (inner, half, half), strict=True
+            planes_of(picture, outer), drawn, (inner, half, half), strict=True
         ):
             plane[:] = plane + (fresh - plane) * share + np.float32(0.5)
 
@@ -115,7 +115,7 @@ def _ramp(length: int, begins: float, ends: float) -> NDArray[np.float32]:
     return (part * part * (3 - 2 * part)).astype(np.float32)
 
 
-def _planes(picture: Picture, box: Box) -> colour.Planes:
+def planes_of(picture: Picture, box: Box) -> colour.Planes:
     """Views of a box of even edges in the three planes."""
     height, width = picture.shape[0] * 2 // 3, picture.shape[1]
     luma, u, v = colour.unpack(picture.reshape(-1), height, width)
@@ -135,14 +135,16 @@ def repaint(picture: Picture, area: Box, change: Callable[[Bgr], Bgr]) -> None:
     luma = (after != before).any(axis=2)
     half = luma.reshape(area.height // 2, 2, area.width // 2, 2).any(axis=(1, 3))
     drawn = colour.planes(after.astype(np.float32))
-    for plane, fresh, where in zip(_planes(picture, area), drawn, (luma, half, half), strict=True):
+    for plane, fresh, where in zip(
+        planes_of(picture, area), drawn, (luma, half, half), strict=True
+    ):
         plane[where] = np.clip(fresh[where] + np.float32(0.5), 0, 255)
 
 
 def bgr_of(picture: Picture, box: Box) -> Bgr:
     """A box of an I420 picture as BGR, (height, width, 3)."""
     outer = Box(box.top & ~1, (box.bottom + 1) & ~1, box.left & ~1, (box.right + 1) & ~1)
-    luma, u, v = _planes(picture, outer)
+    luma, u, v = planes_of(picture, outer)
     size = (outer.width, outer.height)
     yuv = np.empty((outer.height, outer.width, 3), np.float32)
     yuv[..., 0] = luma

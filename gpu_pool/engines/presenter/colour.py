@@ -17,15 +17,15 @@ _LUMA = np.array([_BLUE, _GREEN, _RED])
 _TO_Y = np.append(_LUMA * 219 / 255, 16.0)
 _TO_U = np.append((np.array([1.0, 0.0, 0.0]) - _LUMA) / (2 * (1 - _BLUE)) * 224 / 255, 128.0)
 _TO_V = np.append((np.array([0.0, 0.0, 1.0]) - _LUMA) / (2 * (1 - _RED)) * 224 / 255, 128.0)
-_TO_YUV = np.stack([_TO_Y, _TO_U, _TO_V]).astype(np.float32)
+TO_YUV = np.stack([_TO_Y, _TO_U, _TO_V]).astype(np.float32)
 
 
 def planes(bgr: NDArray[Any]) -> Planes:
     """The three planes of a BGR picture of even size, in its own type (uint8 or float32 0..255)."""
     height, width = bgr.shape[:2]
     half = cv2.resize(bgr, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    luma = cv2.transform(bgr, _TO_YUV[:1])
-    chroma = cv2.transform(half, _TO_YUV[1:])
+    luma = cv2.transform(bgr, TO_YUV[:1])
+    chroma = cv2.transform(half, TO_YUV[1:])
     return luma, np.ascontiguousarray(chroma[..., 0]), np.ascontiguousarray(chroma[..., 1])
 
 

@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpu_pool.contracts import Picture, PictureFormat
+from gpu_pool.engines.pasting import Laid, Stretch, laid
 from gpu_pool.engines.photo.box import Box
 from gpu_pool.engines.photo.looped import Kept, LoopedPictures, Sized, whole_loop
 from gpu_pool.engines.photo.paste import Patch, bgr_of
+from gpu_pool.engines.portions import PassSizes
 from gpu_pool.engines.prepared import Arrays, Keeping, Prepared, Work
 from gpu_pool.engines.tensors import as_array, as_tensor
+from gpu_pool.engines.transfer import uploaded
 from gpu_pool.engines.wav2lip.boxes import boxes_in
 from gpu_pool.engines.wav2lip.face import cut, network_faces
-from gpu_pool.engines.wav2lip.network import Wav2Lip, portions
+from gpu_pool.engines.wav2lip.network import Wav2Lip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Shown:
     patch: Patch
     seen: Sequence[Tensor]
     """What the network's encoder sees of the face, each (1, channels, rows, columns)."""
+    laid: Laid | None = None
+    """On the device, where faces are pasted there."""
 
 
 _NOWHERE = Keeping()
@@ -50,6 +55,7 @@ class LoopedFace:
         batch: how many faces it looks at together.
         keep_bytes: so much may be kept of pictures and of what the network sees in them.
         keeping: what may be kept on the disk.
+        pasted_on: the device on which faces are pasted; None: on the host.
 
     Raises:
         AvatarRefused: the folder is no avatar, or its face too small.
@@ -64,9 +70,11 @@ class LoopedFace:
         batch: int,
         keep_bytes: int,
         keeping: Keeping = _NOWHERE,
+        pasted_on: torch.device | None = None,
     ) -> None:
         self._loop = LoopedPictures(folder, picture)
-        self._network, self._batch = network, batch
+        self._network, self._pasted_on = network, pasted_on
+        self._sizes = PassSizes.of(batch, 1, network.device, network.dtype)
         self._boxes = boxes_in(self._loop)
         kind = str(network.dtype)
         parts = keeping.parts(folder, "wav2lip", picture, self._boxes, network.size, kind)
@@ -85,15 +93,20 @@ class LoopedFace:
     def _made(self, places: Sequence[int]) -> list[Sized[Shown]]:
         made = []
         for place, seen in zip(places, self._prepared.of(places), strict=True):
-            picture = self._loop.picture(place)
+            picture, box, device = self._loop.picture(place), self._box(place), self._pasted_on
+            patch = Patch.of(box)
             size = picture.nbytes + sum(each.nbytes for each in seen)
-            made.append(Sized(Shown(picture, Patch.of(self._box(place)), seen), size))
+            part = None
+            if device is not None:
+                part = laid(picture, patch, Stretch(box, self._network.size), device)
+                size += part.size_bytes
+            made.append(Sized(Shown(picture, patch, seen, part), size))
         return made
 
     def _look_at(self, places: Sequence[int]) -> list[Sequence[Tensor]]:
         faces = np.stack([self._face(self._loop.picture(p), self._box(p)) for p in places])
         seen: list[Sequence[Tensor]] = []
-        for entries, real in portions(len(places), self._batch, self._network.dtype):
+        for entries, real in self._sizes.portions(len(places)):
             scales = self._network.see(self.tensor(network_faces(faces[entries])))
             seen += [[scale[n : n + 1].clone() for scale in scales] for n in range(real)]
         return seen
@@ -118,7 +131,7 @@ class LoopedFace:
     def tensor(self, faces: NDArray[np.uint8]) -> Tensor:
         """Bytes (n, 6, size, size) as the network wants them: 0 to 1."""
         network = self._network
-        made = torch.from_numpy(np.ascontiguousarray(faces)).to(network.device, torch.float32)
+        made = uploaded(faces, network.device, torch.float32)
         made = (made / 255).to(network.dtype)
         return made.contiguous(memory_format=torch.channels_last)
 

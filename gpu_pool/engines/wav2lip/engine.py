@@ -8,16 +8,21 @@ Options::
     weights: /models/wav2lip.pth   the file, 96 or 256 pixels; required
     precision: auto                float32, bfloat16 or float16; auto is bfloat16 on a GPU and on a
                                    CPU with matrix units for it, else float32
-    batch_pictures: 8              faces drawn by one pass: 0.32 s at 25 fps
+    batch_pictures: 8              faces of a batch: 0.32 s at 25 fps
+    batches_together: 0            batches of any tasks drawn by one pass; 0: 4 on a GPU, 1 on a CPU
+    paste: auto                    device or host: where faces are put into pictures, by torch or by
+                                   OpenCV; auto is the device on a GPU, the host on a CPU
+    graphs: true                   a GPU records passes once and replays them (CUDA graphs)
     threads: 1                     of a CPU worker
     keep_mb: 512                   of pictures and of what the network sees in them, per avatar
     disk_mb: 1024                  of what the network sees in them, kept beside the avatar
-    conformance: false             the whole box overwritten with hard edges, as the authors do
+    conformance: false             the whole box overwritten with hard edges, as the authors do; on
+                                   the host
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,26 +35,33 @@ from torch import Tensor
 from gpu_pool.contracts import (
     SOUND_RATE_HZ,
     AvatarRef,
-    Batch,
     BatchRefused,
     EngineNeeds,
+    Job,
     Json,
     Picture,
     Sound,
 )
 from gpu_pool.engines.checkpoint import open_checkpoint
 from gpu_pool.engines.options import check_least, read_options
+from gpu_pool.engines.pasting import check_way
+from gpu_pool.engines.portions import PassSizes, filled
 from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.prepared import Keeping
-from gpu_pool.engines.spoken import put_together, shares, speaking
+from gpu_pool.engines.spoken import shares
+from gpu_pool.engines.together import Opened, Pass, Spot
+from gpu_pool.engines.together_engine import TogetherEngine
+from gpu_pool.engines.transfer import uploaded
 from gpu_pool.engines.wav2lip import mel
 from gpu_pool.engines.wav2lip.avatar import LoopedFace, Shown
-from gpu_pool.engines.wav2lip.face import to_bytes
-from gpu_pool.engines.wav2lip.network import Wav2Lip, portions
+from gpu_pool.engines.wav2lip.levels import levels
+from gpu_pool.engines.wav2lip.network import Wav2Lip
 from gpu_pool.windows import sound_span
 
 Windows = NDArray[np.float32]
 """(pictures, 80, 16): what each picture hears."""
+
+Heard = Opened[Windows, Shown]
 
 # A column hears 400 samples to both sides, and one more before for the pre-emphasis; a picture's
 # first column begins up to one column (200 samples) before the picture.
@@ -69,9 +81,12 @@ class Options:
     keep_mb: int = 512
     disk_mb: int = 1024
     conformance: bool = False
+    batches_together: int = 0
+    graphs: bool = True
+    paste: str = "auto"
 
 
-class Wav2LipEngine:
+class Wav2LipEngine(TogetherEngine[Windows, Heard, Shown]):
     """Follows the protocol ``Engine``.
 
     An avatar's ``source`` is the folder of a photo avatar. Cue ``spoken``: how many pictures of the
@@ -101,8 +116,9 @@ class Wav2LipEngine:
         torch.set_num_threads(self._options.threads)
         precision = dtype_of(self._options.precision, device)
         checkpoint = open_checkpoint(Path(self._options.weights))
-        self._network = Wav2Lip(checkpoint, device, precision)
+        self._network = network = Wav2Lip(checkpoint, device, precision)
         self._weights = checkpoint.sha256()
+        self._settle(self._options, network.device, network.replayed)
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
@@ -118,6 +134,7 @@ class Wav2LipEngine:
             batch=options.batch_pictures,
             keep_bytes=options.keep_mb << 20,
             keeping=Keeping(avatar.prepared, self._weights, options.disk_mb << 20),
+            pasted_on=self._pasted_on,
         )
 
     def work_out(self, avatar: str) -> Iterator[tuple[int, int, int]]:
@@ -135,45 +152,33 @@ class Wav2LipEngine:
         whole = mel.mel_of_columns(sound, origin, starts[0], starts[-1] - starts[0] + mel.COLUMNS)
         return np.stack([whole[:, s - starts[0] :][:, : mel.COLUMNS] for s in starts])
 
-    def render(
-        self,
-        batch: Batch,
-        features: Windows,
-        out: Sequence[Picture],
-        abandoned: Callable[[], bool],
-    ) -> None:
-        """Draw every picture."""
-        if not np.isfinite(features).all():
+    def _opened(self, number: int, job: Job[Windows]) -> Heard:
+        if not np.isfinite(job.features).all():
             raise BatchRefused("the sound holds what is no number")
-        found = shares(batch, hard=self._options.conformance)
+        batch = job.batch
         ticks = [batch.base_tick + index for index in range(batch.count)]
-        with torch.inference_mode():
-            shown = self._avatars[batch.avatar].shown(ticks)
-            if abandoned():
-                return
-            faces = self._draw(features, shown, speaking(found))
-        put_together(out, shown, faces, found, self._paste)
+        found = shares(batch, hard=self._options.conformance)
+        return Opened(number, job, self._avatars[batch.avatar].shown(ticks), found)
 
-    def _draw(
-        self, windows: Windows, shown: Sequence[Shown], which: Sequence[int]
-    ) -> Sequence[NDArray[np.uint8]]:
-        network, faces = self.network, list[NDArray[np.uint8]]()
-        if not which:
-            return faces
-        for entries, real in portions(len(which), self._options.batch_pictures, network.dtype):
-            chosen = [which[entry] for entry in entries]
-            heard = network.hear(self._sound(windows[chosen]))
-            scales = zip(*(shown[index].seen for index in chosen), strict=True)
-            seen = [
-                torch.cat(each).contiguous(memory_format=torch.channels_last) for each in scales
-            ]
-            drawn = network.draw(heard, seen)[:real].float().cpu().numpy()
-            faces.extend(to_bytes(np.asarray(drawn, np.float32)))
-        return faces
+    def _taken(self, waiting: Sequence[Spot[Heard]]) -> Pass[Heard]:
+        network, wish = self.network, self.needs.batches_together
+        size = self._options.batch_pictures
+        real, whole = PassSizes.of(size, wish, network.device, network.dtype).next(len(waiting))
+        return Pass(waiting[:real], lambda _: self._draw(waiting[:real], whole))
+
+    def _draw(self, spots: Sequence[Spot[Heard]], whole: int) -> Tensor:
+        """The faces of a pass, the last spot filling it up."""
+        network = self.network
+        entries = filled(range(len(spots)), whole)
+        windows = np.stack([each.opened.job.features[each.index] for each in spots])
+        shown = [each.opened.shown[each.index] for each in spots]
+        heard = network.hear(self._sound(windows[entries]))
+        scales = zip(*(shown[entry].seen for entry in entries), strict=True)
+        seen = [torch.cat(each).contiguous(memory_format=torch.channels_last) for each in scales]
+        return levels(network.draw(heard, seen)[: len(spots)])
 
     def _sound(self, windows: Windows) -> Tensor:
-        made = torch.from_numpy(np.ascontiguousarray(windows[:, None]))
-        return made.to(self.network.device, self.network.dtype)
+        return uploaded(windows[:, None], self.network.device, self.network.dtype)
 
     def _paste(self, picture: Picture, idle: Shown, face: NDArray[np.uint8], share: float) -> None:
         if self._options.conformance:
@@ -190,5 +195,7 @@ def make(options: Mapping[str, Json]) -> Wav2LipEngine:
     """
     read = read_options(Options, "wav2lip", options)
     check_least("wav2lip", read, batch_pictures=1, threads=1, keep_mb=0, disk_mb=0)
+    check_least("wav2lip", read, batches_together=0)
+    check_way("wav2lip", read.paste)
     dtype_of(read.precision, "cpu")
     return Wav2LipEngine(read)

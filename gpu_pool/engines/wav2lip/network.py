@@ -8,7 +8,7 @@ Must never run in training mode: there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,7 +136,7 @@ class PackedLayer:
         return ops._convolution_pointwise(x, packed, self._bias, *steps, *after)
 
     def _pack(self, x: Tensor) -> Tensor:
-        """The best order depends on the input's size; see ``portions``."""
+        """The best order depends on the input's size; see ``PassSizes``."""
         plan, ops = self._plan, torch.ops.mkldnn
         steps = _pair(plan.stride), [1, 1], 1, list(x.shape)
         if plan.up:
@@ -153,21 +153,6 @@ class PackedLayer:
 
 
 AnyLayer = Layer | PackedLayer
-
-
-def portions(count: int, size: int, dtype: torch.dtype) -> Iterator[tuple[list[int], int]]:
-    """How a batch goes through a network: which of its entries, and how many of them count.
-
-    In half precision every portion has one size, the last entry filling up: weights packed for
-    eight pictures were measured 20 times slower with one or two, those packed for one 5 times
-    slower with eight. In float32 any number costs the same, so the batch goes whole.
-    """
-    if dtype is torch.float32:
-        yield list(range(count)), count
-        return
-    for first in range(0, count, size):
-        real = min(size, count - first)
-        yield [min(first + index, count - 1) for index in range(size)], real
 
 
 def can_pack(device: torch.device) -> bool:
@@ -208,6 +193,7 @@ class Wav2Lip:
         self.hear = Replayed(self._hear)
         """Mel windows (n, 1, 80, 16) to embeddings (n, 512, 1, 1)."""
         self._drawing = Replayed(self._drawn)
+        self.replayed = (self.hear, self._drawing)
 
     @property
     def seen_shapes(self) -> list[tuple[int, int, int, int]]:
