@@ -87,6 +87,8 @@ def test_speech_is_drawn_in_its_place_as_long_as_it_lasts(station: Station, tmp_
     talks = []
     for picture in seen(air):
         far = [np.abs(picture[:60] - each[:60]).mean() for each in idle]
+        if not talks and min(far) > 2:
+            continue  # the relay still held a second from before the avatar came on
         tick = int(np.argmin(far))
         box = boxes[loop.number(loop.place(tick))]
         off = np.abs(picture - idle[tick])
