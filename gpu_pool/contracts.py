@@ -132,6 +132,10 @@ class EngineNeeds:
     batches_together: int = 1
 
 
+TOGETHER_AT_MOST = 64
+"""Batches of one pass, whatever an engine says: far more than is ever on air at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchKey:
     """Names one batch; ``first`` is the index of its first picture within the task."""
@@ -176,7 +180,11 @@ class PictureRef:
 
 @dataclass(frozen=True, slots=True)
 class BatchDone:
-    """A batch is rendered; the pictures stay until whoever holds the ring releases them."""
+    """A batch is rendered; the pictures stay until whoever holds the ring releases them.
+
+    ``render_s`` is from when its worker began with it, and with those that it drew by the same
+    pass.
+    """
 
     key: BatchKey
     pictures: tuple[PictureRef, ...]
@@ -229,7 +237,8 @@ class SlotReport:
 
     ``deaths`` counts by reason (exit, signal, hung, load); ``fps`` is the measured speed of
     rendering, 0 until something was rendered; ``avatars`` has that speed for each avatar that is
-    ready there.
+    ready there, as one channel has it: less than ``fps`` where batches of several are drawn
+    together.
     """
 
     slot: int

@@ -64,6 +64,13 @@ class Render:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """To a worker: the next so many messages are batches to be drawn by one pass."""
+
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveOff:
     """To a worker: nobody waits for the batch any more."""
 
@@ -110,7 +117,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """From a worker: through with a batch."""
+    """From a worker: through with a batch, so many seconds after it began with its flight."""
 
     serial: int
     render_s: float
@@ -124,14 +131,14 @@ class Refused:
     reason: str
 
 
-ToWorker = Begin | Prepare | Forget | Render | LeaveOff
+ToWorker = Begin | Prepare | Forget | Render | Together | LeaveOff
 FromWorker = Ready | Preparing | Prepared | NotPrepared | Beat | Rendered | Refused
 Message = ToWorker | FromWorker
 
 _KINDS: Mapping[str, type[Message]] = {
     each.__name__: each
     for each in (
-        *(Begin, Prepare, Forget, Render, LeaveOff),
+        *(Begin, Prepare, Forget, Render, Together, LeaveOff),
         *(Ready, Preparing, Prepared, NotPrepared, Beat, Rendered, Refused),
     )
 }

@@ -97,9 +97,10 @@ class WorkerProcess:
         self._half_line = b""
         self._logged = 0
 
-    def send(self, message: Message) -> None:
-        """Queue a message and send what the socket takes; ``has_unsent`` tells what is left."""
-        self._unsent += encode(message)
+    def send(self, *messages: Message) -> None:
+        """Queue messages and send what the socket takes; ``has_unsent`` tells what is left."""
+        for message in messages:
+            self._unsent += encode(message)
         self.flush()
 
     @property

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_pool.contracts import BatchDone, BatchKey, SlotState
-from gpu_pool.dispatch import Start
 from gpu_pool.limits import Limits
+from gpu_pool.orders import Start
 from tests.doubles.pool_world import World, batch
 
 
