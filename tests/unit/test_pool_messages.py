@@ -26,6 +26,7 @@ from gpu_pool.messages import (
     Refused,
     Render,
     Rendered,
+    Together,
     encode,
 )
 
@@ -43,8 +44,9 @@ MESSAGES: list[Message] = [
     Prepare(5, ANNA),
     Forget("anna"),
     LeaveOff(7),
+    Together(3),
     Preparing(5, True),
-    Prepared(5, EngineNeeds(0.2, 0.4, 8), 0.31, 8),
+    Prepared(5, EngineNeeds(0.2, 0.4, 8, 4), 0.31, 8),
     NotPrepared(6, "two faces"),
     Ready(),
     Beat(12),
