@@ -146,9 +146,10 @@ _KINDS: Mapping[str, type[Message]] = {
 
 def encode(message: Message) -> bytes:
     """One frame."""
-    sound = b""
+    sound: bytes | memoryview = b""
     if isinstance(message, Render):
-        sound = np.ascontiguousarray(message.batch.sound, np.float32).tobytes()
+        # Not copied before it is joined: hundreds of kilobytes are new pages each time.
+        sound = np.ascontiguousarray(message.batch.sound, np.float32).view(np.uint8).data
         batch = message.batch
         fields: dict[str, Any] = {
             "serial": message.serial,
@@ -160,7 +161,7 @@ def encode(message: Message) -> bytes:
     else:
         fields = asdict(message)
     head = json.dumps([type(message).__name__, fields], separators=(",", ":")).encode()
-    return _LENGTHS.pack(len(head), len(sound)) + head + sound
+    return b"".join((_LENGTHS.pack(len(head), len(sound)), head, sound))
 
 
 class FrameReader:
@@ -169,7 +170,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._pending = bytearray()
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes | memoryview) -> list[Message]:
         """The messages completed by ``data``.
 
         Raises:
@@ -184,9 +185,11 @@ class FrameReader:
                 raise ValueError(f"a frame of {size} bytes")
             if len(self._pending) < size:
                 break
-            frame = bytes(self._pending[_LENGTHS.size : size])
+            with memoryview(self._pending) as frame:
+                body = _LENGTHS.size + head
+                parts = bytes(frame[_LENGTHS.size : body]), bytes(frame[body:size])
             del self._pending[:size]
-            found.append(_decode(frame[:head], frame[head:]))
+            found.append(_decode(*parts))
         return found
 
 

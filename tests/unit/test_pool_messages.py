@@ -69,6 +69,13 @@ def test_a_batch_arrives_with_its_sound_bit_for_bit() -> None:
     assert render.batch.sound.tobytes() == SOUND.tobytes()
 
 
+def test_a_batch_without_sound_arrives_too() -> None:
+    silent = replace(BATCH, sound=np.zeros(0, np.float32))
+    (render,) = FrameReader().feed(encode(Render(4, silent, (1,))))
+    assert isinstance(render, Render)
+    assert len(render.batch.sound) == 0
+
+
 @given(st.lists(st.integers(1, 3000), max_size=40))
 def test_frames_cut_anywhere_come_out_whole(cuts: list[int]) -> None:
     stream = b"".join(encode(message) for message in (*MESSAGES, Render(1, BATCH, (0,))))
