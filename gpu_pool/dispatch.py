@@ -29,7 +29,6 @@ from gpu_pool.orders import (
     Kill,
     Learn,
     Order,
-    Send,
     SendTogether,
     Start,
     Unlearn,
@@ -206,11 +205,10 @@ class Dispatcher:
         )
 
     def _hand_out(self, now: float) -> None:
-        for slot, loads in self._handout.loads():
-            sends = [Send(slot.number, each.serial, each.batch, each.pictures) for each in loads]
+        for slot, sends in self._handout.flights():
             slot.sent([Aboard.of(each.serial, each.batch, each.pictures) for each in sends], now)
-            together = SendTogether(slot.number, tuple(sends))
-            self._orders.append(together if len(sends) > 1 else sends[0])
+            several = len(sends) > 1
+            self._orders.append(SendTogether(slot.number, tuple(sends)) if several else sends[0])
 
     def _idle(self) -> list[Slot]:
         return [slot for slot in self.slots if slot.state is SlotState.READY]

@@ -117,6 +117,9 @@ class Flight:
         """One per avatar, once everything is answered; none when something was not rendered."""
         if not self._whole or self._left:
             return []
+        if not self.together:
+            picture_s = self._took_s / len(self._came[0].pictures)
+            return [Measure(self._came[0].avatar, picture_s, picture_s)]
         pictures = sum(len(each.pictures) for each in self._came)
         measures = []
         for avatar in dict.fromkeys(each.avatar for each in self._came):

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gpu_pool.contracts import SERVING, Batch, PictureRef, SlotState
+from gpu_pool.contracts import SERVING, PictureRef, SlotState
 from gpu_pool.ledger import Entry, Ledger
+from gpu_pool.orders import Send
 from gpu_pool.roster import Roster
 from gpu_pool.slot import Slot
 
@@ -30,23 +31,14 @@ class CreditTaker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A batch with the pictures that were taken for it."""
-
-    serial: int
-    batch: Batch
-    pictures: tuple[PictureRef, ...]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Begun:
-    """A flight with its first batch, and for how many it has room."""
+    """A flight with its first batch; with that there is ``room`` for so many."""
 
     slot: Slot
     first: Entry
     room: int
-    loads: list[Load]
+    sends: list[Send]
 
 
 class HandOut:
@@ -58,7 +50,7 @@ class HandOut:
         self._slots, self._ledger, self._roster = slots, ledger, roster
         self._credits = credits_
 
-    def loads(self) -> list[tuple[Slot, list[Load]]]:
+    def flights(self) -> list[tuple[Slot, list[Send]]]:
         """The fastest idle worker first; batches in the order of their submission."""
         idle = [slot for slot in self._slots if slot.state is SlotState.READY]
         begun = [
@@ -67,16 +59,17 @@ class HandOut:
             if (flight := self._begin(slot)) is not None
         ]
         growing = begun
-        while growing:  # one more each in turn: no worker takes all that waits
-            growing = [each for each in growing if self._grow(each)]
-        return [(each.slot, each.loads) for each in begun]
+        # One more each in turn: no worker takes all that waits.
+        while growing := [each for each in growing if each.room > 1 and self._grow(each)]:
+            pass
+        return [(each.slot, each.sends) for each in begun]
 
     def _begin(self, slot: Slot) -> _Begun | None:
         entry = self._next_for(slot)
         if entry is None:
             return None
         alone = self._ledger.flies_alone(entry)  # asked before it is sent, which is an attempt
-        first = self._take(entry)
+        first = self._take(slot, entry)
         if first is None:
             return None
         room = 1 if alone else slot.together.get(entry.batch.avatar, 1)
@@ -84,20 +77,20 @@ class HandOut:
 
     def _grow(self, begun: _Begun) -> bool:
         """Add a batch to a flight, if there is room for one and one that goes with the others."""
-        if len(begun.loads) >= begun.room:
-            return False
         entry = self._next_for(begun.slot, begun.first)
-        more = None if entry is None else self._take(entry)
-        if more is not None:
-            begun.loads.append(more)
-        return more is not None
+        more = None if entry is None else self._take(begun.slot, entry)
+        if more is None:
+            return False
+        begun.sends.append(more)
+        begun.room -= 1
+        return True
 
-    def _take(self, entry: Entry) -> Load | None:
+    def _take(self, slot: Slot, entry: Entry) -> Send | None:
         pictures = self._credits.take(entry.batch.count)
         if not pictures:
             return None  # somebody else took them
         self._ledger.sent(entry)
-        return Load(entry.serial, entry.batch, pictures)
+        return Send(slot.number, entry.serial, entry.batch, pictures)
 
     def _next_for(self, slot: Slot, beside: Entry | None = None) -> Entry | None:
         """The first batch that may go there, if pictures are left for it *and* all before it.

@@ -148,7 +148,7 @@ class Slot:
         else:
             self.flight = None
             self._enter(SlotState.READY, now)
-            self._measured(flight)
+            self._measure(flight)
         return found
 
     def condemned(self, reason: str, now: float) -> None:
@@ -260,16 +260,13 @@ class Slot:
             return newest.worker_s
         return max((each.worker_s for each in self.speeds.values()), default=0.0)
 
-    def _measured(self, flight: Flight) -> None:
+    def _measure(self, flight: Flight) -> None:
+        """A flight is home. Avatars that were forgotten meanwhile have no speed any more."""
         for each in flight.measures():
             speed = self.speeds.get(each.avatar)
-            if speed is None:
-                continue  # it was forgotten meanwhile
-            if flight.together:
-                speed.together(each.worker_s, each.channel_s)
-            else:
-                speed.alone(each.worker_s)
-            self._rendered = each.avatar
+            if speed is not None:
+                speed.measured(each.worker_s, each.channel_s, flight.together)
+                self._rendered = each.avatar
 
     def _limit_s(self, batches: Sequence[Aboard]) -> float:
         expected_s = 0.0

@@ -30,13 +30,10 @@ class Speed:
         """As the silent batch of the beginning says: nothing else is known yet."""
         return cls(picture_s, picture_s, picture_s)
 
-    def alone(self, picture_s: float) -> None:
-        """A batch was drawn by itself."""
-        self.alone_s = _closer(self.alone_s, picture_s)
-        self.together(picture_s, picture_s)
-
-    def together(self, worker_s: float, channel_s: float) -> None:
-        """Several batches were drawn by one pass, this avatar among them."""
+    def measured(self, worker_s: float, channel_s: float, together: bool) -> None:
+        """A flight is home, of several batches (``together``) or of one."""
+        if not together:
+            self.alone_s = _closer(self.alone_s, worker_s)
         self.worker_s = _closer(self.worker_s, worker_s)
         self.channel_s = _closer(self.channel_s, channel_s)
 
