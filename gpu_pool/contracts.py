@@ -287,9 +287,9 @@ class Engine(Protocol[F]):
 
     A worker makes the engine by ``registry.make_engine`` when its first avatar comes, and calls
     ``load`` once. For each avatar it calls ``prepare`` and renders a silent batch to warm up; then
-    come ``features`` and ``render`` for each batch, at last ``forget``. Avatars come and go between
-    batches. Nothing may be remembered from one batch to the next: the one before may have been
-    rendered elsewhere.
+    come ``features`` and ``render`` for each batch (``RendersTogether`` for several), at last
+    ``forget``. Avatars come and go between batches. Nothing may be remembered from one batch to
+    the next: the one before may have been rendered elsewhere.
     """
 
     @property
@@ -372,8 +372,14 @@ class RendersTogether(Protocol[F]):
     def render_together(self, jobs: Sequence[Job[F]]) -> Iterator[Answer]:
         """Render jobs of avatars of this engine, in any mixture; a picture is that of ``render``.
 
+        Never called with one job, nor with more than ``EngineNeeds.batches_together``. A batch that
+        comes alone, or again after its worker died, goes to ``render``.
+
         Yields:
             One answer per job, as soon as all its pictures are written or it is given up.
+
+        Raises:
+            BatchRefused: one of those that are not answered; each is then rendered by itself.
         """
         ...
 

@@ -2,7 +2,8 @@
 
 The dispatcher's choice, made anew whenever something has happened. Pure but for the credits that it
 takes. Must never make a batch wait for company, and never put together what another idle worker
-could begin now: batches are spread first, what is left is drawn together.
+could begin now: batches are spread first, what is left is drawn together. An earlier batch of
+another engine is passed by what joins a flight, and is first when that is home.
 """
 
 from __future__ import annotations

@@ -91,8 +91,13 @@ class Line:
         return self._orders.get()
 
     def next_renders(self, count: int) -> list[Render]:
-        """The batches that come next; the pool sends nothing between them."""
-        return [order for _ in range(count) if isinstance(order := self._orders.get(), Render)]
+        """The batches that come next."""
+        renders = []
+        for _ in range(count):
+            order = self._orders.get()
+            assert isinstance(order, Render), "the pool sends nothing between them"
+            renders.append(order)
+        return renders
 
     def unwanted(self, serial: int) -> bool:
         """Whether the pool has said that nobody waits for this batch; engines ask at each step."""

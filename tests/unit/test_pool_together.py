@@ -100,6 +100,15 @@ def test_the_ring_must_have_room_for_a_batch_and_all_before_it() -> None:
     assert world.together() == {0: [0]}
 
 
+def test_the_room_of_a_retry_that_waits_for_another_worker_is_kept_free() -> None:
+    world = ready(devices=2, pictures=12)
+    world.submit(batch(0), batch(4))
+    world.die(0)
+    world.load(0)
+    world.submit(batch(8, task="b"), batch(12, task="c"))
+    assert world.together() == {0: [8], 1: [4]}
+
+
 # --- one after the other they come ------------------------------------------------------------
 
 
@@ -216,6 +225,24 @@ def test_a_task_that_ends_every_worker_is_given_up_as_soon_as_if_it_flew_alone()
     assert deaths <= 5, "two flights may have been on their way at once"
     assert sorted(world.done) == [0, 2, 4, 6]
     assert sorted(world.lost) == [1, 3, 5, 7]
+
+
+def test_a_task_that_has_ended_a_worker_flies_alone_until_a_batch_of_it_comes() -> None:
+    world = ready()
+    world.submit(batch(0, task="bad"), batch(4, task="good"))
+    for _ in range(2):
+        world.die(0)
+        world.revive(0)
+    assert (world.lost, world.together()) == ([0], {0: [4]})
+    world.submit(*(batch(n, task="bad" if n == 8 else "good") for n in (8, 12, 16)))
+    world.finish(0)
+    assert world.together() == {0: [8]}
+    world.finish(0)
+    world.submit(batch(20, task="bad"))
+    assert world.together() == {0: [12, 16]}
+    world.submit(batch(24, task="good"))
+    world.finish(0)
+    assert world.together() == {0: [20, 24]}
 
 
 def test_an_innocent_task_is_not_blamed_for_every_flight_that_it_was_in() -> None:
