@@ -70,6 +70,8 @@ class Line:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._reader = FrameReader()
+        # One buffer for good: a new one each time is new pages each time.
+        self._received = memoryview(bytearray(_RECEIVE_BYTES))
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._unwanted: tuple[int, ...] = ()
@@ -133,14 +135,15 @@ class Line:
                 beat_at = time.monotonic() + beat_s
                 self.send(Beat(self._steps))
 
-    def _receive(self) -> bytes:
+    def _receive(self) -> memoryview:
+        """What has come; holds until the next call."""
         try:
-            data = self._line.recv(_RECEIVE_BYTES)
+            size = self._line.recv_into(self._received)
         except OSError:
-            data = b""
-        if not data:
+            size = 0
+        if not size:
             os._exit(0)  # nothing to tidy up: the kernel takes memory and device back
-        return data
+        return self._received[:size]
 
 
 def work(line: Line, ring: Mapping) -> None:
