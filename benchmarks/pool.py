@@ -7,6 +7,7 @@ same pictures drawn by the same engine through ``multiprocessing.Pool.imap_unord
 pickles them. Both are put in order and read in place, as the playout does. CPU is that of all
 processes, drawing included; rounds are run in turn.
 scale: workers that only sleep, 1, 2, 4 and 8 of them; pictures per second against the first.
+together: how long a worker waits for its next work, and what batches drawn by one pass save of it.
 drills: real faults, the station's own limits; every batch must be answered exactly once.
 """
 
@@ -34,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.cpu import tree_cpu_s
+from benchmarks.pool_together import together
 from gpu_pool.contracts import (
     AvatarRef,
     Batch,
@@ -369,6 +371,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], bool]] = {
     "cost": cost,
     "scale": scale,
     "drills": drills,
+    "together": lambda options: together(min(3, options.rounds)),
 }
 
 

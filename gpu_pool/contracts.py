@@ -132,6 +132,10 @@ class EngineNeeds:
     batches_together: int = 1
 
 
+TOGETHER_AT_MOST = 64
+"""Batches of one pass, whatever an engine says: far more than is ever on air at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchKey:
     """Names one batch; ``first`` is the index of its first picture within the task."""
@@ -176,7 +180,11 @@ class PictureRef:
 
 @dataclass(frozen=True, slots=True)
 class BatchDone:
-    """A batch is rendered; the pictures stay until whoever holds the ring releases them."""
+    """A batch is rendered; the pictures stay until whoever holds the ring releases them.
+
+    ``render_s`` is from when its worker began with it, and with those that it drew by the same
+    pass.
+    """
 
     key: BatchKey
     pictures: tuple[PictureRef, ...]
@@ -229,7 +237,8 @@ class SlotReport:
 
     ``deaths`` counts by reason (exit, signal, hung, load); ``fps`` is the measured speed of
     rendering, 0 until something was rendered; ``avatars`` has that speed for each avatar that is
-    ready there.
+    ready there, as one channel has it: less than ``fps`` where batches of several are drawn
+    together.
     """
 
     slot: int
@@ -278,9 +287,9 @@ class Engine(Protocol[F]):
 
     A worker makes the engine by ``registry.make_engine`` when its first avatar comes, and calls
     ``load`` once. For each avatar it calls ``prepare`` and renders a silent batch to warm up; then
-    come ``features`` and ``render`` for each batch, at last ``forget``. Avatars come and go between
-    batches. Nothing may be remembered from one batch to the next: the one before may have been
-    rendered elsewhere.
+    come ``features`` and ``render`` for each batch (``RendersTogether`` for several), at last
+    ``forget``. Avatars come and go between batches. Nothing may be remembered from one batch to
+    the next: the one before may have been rendered elsewhere.
     """
 
     @property
@@ -363,8 +372,14 @@ class RendersTogether(Protocol[F]):
     def render_together(self, jobs: Sequence[Job[F]]) -> Iterator[Answer]:
         """Render jobs of avatars of this engine, in any mixture; a picture is that of ``render``.
 
+        Never called with one job, nor with more than ``EngineNeeds.batches_together``. A batch that
+        comes alone, or again after its worker died, goes to ``render``.
+
         Yields:
             One answer per job, as soon as all its pictures are written or it is given up.
+
+        Raises:
+            BatchRefused: one of those that are not answered; each is then rendered by itself.
         """
         ...
 

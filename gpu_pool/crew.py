@@ -14,17 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gpu_pool.contracts import SlotState
 from gpu_pool.devices import device_in_worker
-from gpu_pool.dispatch import (
-    Abandon,
-    Dispatcher,
-    Dump,
-    Kill,
-    Learn,
-    Order,
-    Send,
-    Start,
-    Unlearn,
-)
+from gpu_pool.dispatch import Dispatcher
 from gpu_pool.limits import Limits
 from gpu_pool.messages import (
     Beat,
@@ -40,6 +30,18 @@ from gpu_pool.messages import (
     Refused,
     Render,
     Rendered,
+    Together,
+)
+from gpu_pool.orders import (
+    Abandon,
+    Dump,
+    Kill,
+    Learn,
+    Order,
+    Send,
+    SendTogether,
+    Start,
+    Unlearn,
 )
 from gpu_pool.process import WorkerProcess
 from gpu_pool.ring import Ring
@@ -151,24 +153,14 @@ class Crew:
         self._watch_line(worker)
 
     def _give(self, worker: WorkerProcess, order: Order) -> None:
-        if isinstance(order, Send):
-            slots = tuple(ref.slot for ref in order.pictures)
-            worker.send(Render(order.serial, order.batch, slots))
-            self._watch_line(worker)
-        elif isinstance(order, Abandon):
-            worker.send(LeaveOff(order.serial))
-            self._watch_line(worker)
-        elif isinstance(order, Learn):
-            worker.send(Prepare(order.serial, order.avatar))
-            self._watch_line(worker)
-        elif isinstance(order, Unlearn):
-            worker.send(Forget(order.name))
-            self._watch_line(worker)
-        elif isinstance(order, Dump):
+        if isinstance(order, Dump):
             logger.error("worker %d is hung (%s); its stacks follow", worker.slot, order.reason)
             worker.ask_for_stacks()
         elif isinstance(order, Kill):
             worker.kill()
+        elif not isinstance(order, Start):
+            worker.send(*_told(order))
+            self._watch_line(worker)
 
     def _hear(self, worker: WorkerProcess, now: float) -> None:
         try:
@@ -241,3 +233,20 @@ class Crew:
         if worker.line in self.selector.get_map():
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.has_unsent else 0)
             self.selector.modify(worker.line, wanted, (worker.slot, _End.LINE))
+
+
+def _told(order: Send | SendTogether | Abandon | Learn | Unlearn) -> list[Message]:
+    """An order to a worker, as messages."""
+    if isinstance(order, SendTogether):
+        return [Together(len(order.batches)), *(_render(each) for each in order.batches)]
+    if isinstance(order, Send):
+        return [_render(order)]
+    if isinstance(order, Abandon):
+        return [LeaveOff(order.serial)]
+    if isinstance(order, Learn):
+        return [Prepare(order.serial, order.avatar)]
+    return [Forget(order.name)]
+
+
+def _render(order: Send) -> Render:
+    return Render(order.serial, order.batch, tuple(ref.slot for ref in order.pictures))

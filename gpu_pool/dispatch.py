@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from gpu_pool.contracts import (
-    SERVING,
-    AvatarRef,
-    Batch,
     BatchKey,
     BatchResult,
     EngineNeeds,
@@ -23,93 +19,36 @@ from gpu_pool.contracts import (
     PoolReport,
     SlotState,
 )
-from gpu_pool.ledger import Entry, Ledger
+from gpu_pool.flight import Aboard, Flight
+from gpu_pool.handout import CreditTaker, HandOut
+from gpu_pool.ledger import Ledger
 from gpu_pool.limits import Limits
+from gpu_pool.orders import (
+    Abandon,
+    Dump,
+    Kill,
+    Learn,
+    Order,
+    SendTogether,
+    Start,
+    Unlearn,
+)
 from gpu_pool.roster import Listed, Roster
 from gpu_pool.slot import ALIVE, WAITING, Slot
 
 _log = logging.getLogger(__name__)
 
 QUEUE_PER_SLOT = 4
-"""Batches that may wait per device: enough to keep it busy, little enough to drop in no time."""
+"""Batches that may wait per device: enough to keep it busy, little enough to drop in no time. As
+many as its engine draws together, where these are more."""
 
 
-class CreditSource(Protocol):
+class CreditSource(CreditTaker, Protocol):
     """Where the slots for pictures come from: a ``Ring``, or bare ``Credits``."""
-
-    @property
-    def free(self) -> int:
-        """Pictures that could be taken now."""
-        ...
-
-    def take(self, count: int) -> tuple[PictureRef, ...]:
-        """All of ``count``, or none."""
-        ...
 
     def release(self, refs: Iterable[PictureRef]) -> int:
         """Give slots back."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start a worker on a slot; it prepares ``avatars``, by serial, before any batch."""
-
-    slot: int
-    avatars: tuple[tuple[int, AvatarRef], ...] = field(default=(), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Learn:
-    """Have a worker prepare one more avatar."""
-
-    slot: int
-    serial: int
-    avatar: AvatarRef
-
-
-@dataclass(frozen=True, slots=True)
-class Unlearn:
-    """Tell a worker that an avatar is not rendered any more."""
-
-    slot: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Give a worker a batch."""
-
-    slot: int
-    serial: int
-    batch: Batch
-    pictures: tuple[PictureRef, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """Tell a worker that nobody waits for its batch."""
-
-    slot: int
-    serial: int
-
-
-@dataclass(frozen=True, slots=True)
-class Dump:
-    """Ask a hung worker for its stacks."""
-
-    slot: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """End a worker."""
-
-    slot: int
-
-
-Order = Start | Learn | Unlearn | Send | Abandon | Dump | Kill
 
 
 class Dispatcher:
@@ -122,6 +61,7 @@ class Dispatcher:
         self.ledger = Ledger(QUEUE_PER_SLOT * len(devices), limits.task_deaths_at_most)
         self.roster = Roster(limits.avatar_deaths_at_most)
         self._credits, self._limits = credits_, limits
+        self._handout = HandOut(self.slots, self.ledger, self.roster, credits_)
         self._orders: list[Order] = []
 
     # --- what happened ----------------------------------------------------------------------
@@ -129,7 +69,7 @@ class Dispatcher:
     def forget(self, avatar: str) -> None:
         """An avatar is not rendered any more: batches of it that wait are lost."""
         for slot in self.roster.forget(avatar):
-            self.slots[slot].speeds.pop(avatar, None)
+            self.slots[slot].forgets(avatar)
             self._orders.append(Unlearn(slot, avatar))
 
     def ready(self, slot: int, now: float) -> None:
@@ -143,7 +83,8 @@ class Dispatcher:
         found = self.slots[slot]
         name = found.given.pop(serial, "")
         if self.roster.ready(slot, serial, needs, now):
-            found.has(name, *warm)
+            found.has(name, warm, needs.batches_together)
+            self.ledger.holds_at_least(needs.batches_together * len(self.slots))
         else:  # forgotten meanwhile
             self._orders.append(Unlearn(slot, name))
         found.through_with(serial, now)
@@ -164,21 +105,21 @@ class Dispatcher:
 
     def done(self, slot: int, serial: int, render_s: float, now: float) -> None:
         """A worker has rendered a batch, or left off when it was told that nobody waits."""
-        flight = self.slots[slot].answered(serial, render_s, now)
-        if flight is None:
+        found = self.slots[slot].answered(serial, render_s, now)
+        if found is None:
             return
-        if flight.dropped or not self.ledger.done(serial, slot, render_s, flight.pictures):
-            self._credits.release(flight.pictures)
+        if found.dropped or not self.ledger.done(serial, slot, render_s, found.pictures):
+            self._credits.release(found.pictures)
 
     def refused(self, slot: int, serial: int, reason: str, now: float) -> None:
         """A worker's engine says that a batch can never be rendered."""
-        flight = self.slots[slot].answered(serial, None, now)
-        if flight is not None:
-            self._credits.release(flight.pictures)
+        found = self.slots[slot].answered(serial, None, now)
+        if found is not None:
+            self._credits.release(found.pictures)
             self.ledger.refused(serial, reason)
 
     def condemn(self, slot: int, reason: str, now: float) -> None:
-        """A worker must go; its batch is tried elsewhere without waiting for its end.
+        """A worker must go; its batches are tried elsewhere without waiting for its end.
 
         The pictures stay taken until the process is gone: it may still write into them.
         """
@@ -188,7 +129,7 @@ class Dispatcher:
         found.condemned(reason, now)
         self._orders.append(Dump(slot, reason))
         if found.flight is not None:
-            self.ledger.failed(found.flight.serial, slot, self._blame(found, reason))
+            self._failed(found, found.flight, reason)
 
     def lost_touch(self, slot: int, now: float) -> None:
         """A worker has closed its line."""
@@ -204,7 +145,7 @@ class Dispatcher:
         if flight is not None:
             self._credits.release(flight.pictures)
             if not judged:
-                self.ledger.failed(flight.serial, slot, self._blame(found, how))
+                self._failed(found, flight, how)
 
     def excuse(self, seconds: float) -> None:
         """The owner stood still for so long: no worker is to be judged by it."""
@@ -220,10 +161,8 @@ class Dispatcher:
                 self.condemn(slot.number, reason, now)
         self._mark_dropped(self.ledger.expire(now))
         for slot in self.slots:
-            flight = slot.flight
-            if slot.state is SlotState.BUSY and flight and flight.dropped and not flight.told:
-                flight.told = True
-                self._orders.append(Abandon(slot.number, flight.serial))
+            if slot.state is SlotState.BUSY and slot.flight is not None:
+                self._orders += [Abandon(slot.number, each) for each in slot.flight.untold()]
             elif slot.state is SlotState.ENDING and slot.kill_at and now >= slot.kill_at:
                 slot.kill_at = None
                 self._orders.append(Kill(slot.number))
@@ -266,42 +205,10 @@ class Dispatcher:
         )
 
     def _hand_out(self, now: float) -> None:
-        """The fastest idle worker first; batches in the order of their submission."""
-        for slot in sorted(self._idle(), key=lambda each: each.picture_s):
-            entry = self._next_for(slot)
-            if entry is None:
-                continue
-            pictures = self._credits.take(entry.batch.count)
-            if not pictures:
-                return  # somebody else took them
-            self.ledger.sent(entry)
-            slot.sent(entry.serial, entry.batch.avatar, pictures, now)
-            self._orders.append(Send(slot.number, entry.serial, entry.batch, pictures))
-
-    def _next_for(self, slot: Slot) -> Entry | None:
-        """The first batch that may go there, if pictures are left for it *and* all before it.
-
-        Without that reserve later batches could fill the ring that the playout only empties in
-        order, and the one in front would wait for ever.
-        """
-        free = self._credits.free
-        for entry in self.ledger.waiting():
-            free -= entry.batch.count
-            if free < 0:
-                return None
-            if entry.batch.avatar not in slot.speeds:
-                continue
-            if slot.number not in entry.failed_on or not self._others(slot, entry):
-                return entry
-        return None
-
-    def _others(self, slot: Slot, entry: Entry) -> bool:
-        """Whether a batch that has failed here may still do so elsewhere."""
-        return any(
-            each.state in SERVING and entry.batch.avatar in each.speeds
-            for each in self.slots
-            if each is not slot and each.number not in entry.failed_on
-        )
+        for slot, sends in self._handout.flights():
+            slot.sent([Aboard.of(each.serial, each.batch, each.pictures) for each in sends], now)
+            several = len(sends) > 1
+            self._orders.append(SendTogether(slot.number, tuple(sends)) if several else sends[0])
 
     def _idle(self) -> list[Slot]:
         return [slot for slot in self.slots if slot.state is SlotState.READY]
@@ -331,8 +238,11 @@ class Dispatcher:
     def _mark_dropped(self, serials: Iterable[int]) -> None:
         wanted = set(serials)
         for slot in self.slots:
-            if slot.flight is not None and slot.flight.serial in wanted:
-                slot.flight.dropped = True
+            if slot.flight is not None:
+                slot.flight.drop(wanted)
 
-    def _blame(self, slot: Slot, reason: str) -> str:
-        return f"the worker on slot {slot.number} ({slot.device}): {reason}"
+    def _failed(self, slot: Slot, flight: Flight, reason: str) -> None:
+        """What a worker has not answered is tried elsewhere, or lost."""
+        serials = [each.serial for each in flight.left]
+        whose = f"the worker on slot {slot.number} ({slot.device}): {reason}"
+        self.ledger.failed(serials, slot.number, whose, flight.mixed)

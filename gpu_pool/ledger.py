@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gpu_pool.contracts import Batch, BatchDone, BatchKey, BatchLost, BatchResult, PictureRef
@@ -71,9 +71,20 @@ class Ledger:
         self._give_up_if_blamed(batch.key)
         return True
 
+    def holds_at_least(self, batches: int) -> None:
+        """So many must be able to wait, or a worker that draws them together never has them."""
+        self._queue_at_most = max(self._queue_at_most, batches)
+
     def waiting(self) -> Iterator[Entry]:
         """Batches that wait, in the order in which they were submitted, retries included."""
         return (e for _, e in sorted(self._entries.items()) if not e.flying)
+
+    def flies_alone(self, entry: Entry) -> bool:
+        """Whether a batch is a suspect: it, or another of its task, has seen a worker die.
+
+        In a flight of its own it takes no innocent one down, and who is to blame comes out.
+        """
+        return entry.attempts > 0 or _task(entry.batch.key) in self._blamed
 
     def sent(self, entry: Entry) -> None:
         """A batch is at a worker."""
@@ -97,23 +108,28 @@ class Ledger:
         if serial in self._entries:
             self._lose(self._entries[serial], f"refused: {reason}")
 
-    def failed(self, serial: int, slot: int, reason: str) -> None:
-        """Its worker died or hangs: once more elsewhere, or lost."""
-        entry = self._entries.get(serial)
-        if entry is None:
-            return
-        entry.flying = False
-        entry.failed_on.add(slot)
-        task = _task(entry.batch.key)
-        self._blamed[task] = self._blamed.get(task, 0) + 1
-        self._blamed.move_to_end(task)
-        while len(self._blamed) > _BLAMED_TASKS:
-            self._blamed.popitem(last=False)
-        if entry.attempts >= ATTEMPTS_AT_MOST:
-            self._lose(entry, reason)
-        else:
-            self.retried += 1
-        self._give_up_if_blamed(entry.batch.key)
+    def failed(self, serials: Iterable[int], slot: int, reason: str, mixed: bool) -> None:
+        """A worker died or hangs: its batches are tried once more elsewhere, or lost.
+
+        Args:
+            serials: what it had not answered.
+            slot: where.
+            reason: how it ended, for an operator.
+            mixed: its batches were of several tasks. Each is suspected then, none is counted as
+                guilty twice: what flies alone from now on shows which it was.
+        """
+        entries = [self._entries[each] for each in serials if each in self._entries]
+        for task in dict.fromkeys(_task(entry.batch.key) for entry in entries):
+            self._blame(task, mixed)
+        for entry in entries:
+            entry.flying = False
+            entry.failed_on.add(slot)
+            if entry.attempts >= ATTEMPTS_AT_MOST:
+                self._lose(entry, reason)
+            else:
+                self.retried += 1
+        for entry in entries:
+            self._give_up_if_blamed(entry.batch.key)
 
     def drop(self, unwanted: Callable[[BatchKey], bool]) -> tuple[list[int], list[PictureRef]]:
         """Forget batches without an answer, answers not yet taken included.
@@ -157,6 +173,13 @@ class Ledger:
         """Answer everything that is left: the pool has ended."""
         for entry in list(self._entries.values()):
             self._lose(entry, reason)
+
+    def _blame(self, task: tuple[str, str], mixed: bool) -> None:
+        deaths = self._blamed.get(task, 0)
+        self._blamed[task] = max(deaths, 1) if mixed else deaths + 1
+        self._blamed.move_to_end(task)
+        while len(self._blamed) > _BLAMED_TASKS:
+            self._blamed.popitem(last=False)
 
     def _give_up_if_blamed(self, key: BatchKey) -> None:
         """A task that kills worker after worker is not let loose on the next ones."""

@@ -64,6 +64,13 @@ class Render:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """To a worker: the next so many messages are batches to be drawn by one pass."""
+
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveOff:
     """To a worker: nobody waits for the batch any more."""
 
@@ -110,7 +117,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """From a worker: through with a batch."""
+    """From a worker: through with a batch, so many seconds after it began with its flight."""
 
     serial: int
     render_s: float
@@ -124,14 +131,14 @@ class Refused:
     reason: str
 
 
-ToWorker = Begin | Prepare | Forget | Render | LeaveOff
+ToWorker = Begin | Prepare | Forget | Render | Together | LeaveOff
 FromWorker = Ready | Preparing | Prepared | NotPrepared | Beat | Rendered | Refused
 Message = ToWorker | FromWorker
 
 _KINDS: Mapping[str, type[Message]] = {
     each.__name__: each
     for each in (
-        *(Begin, Prepare, Forget, Render, LeaveOff),
+        *(Begin, Prepare, Forget, Render, Together, LeaveOff),
         *(Ready, Preparing, Prepared, NotPrepared, Beat, Rendered, Refused),
     )
 }
@@ -139,9 +146,10 @@ _KINDS: Mapping[str, type[Message]] = {
 
 def encode(message: Message) -> bytes:
     """One frame."""
-    sound = b""
+    sound: bytes | memoryview = b""
     if isinstance(message, Render):
-        sound = np.ascontiguousarray(message.batch.sound, np.float32).tobytes()
+        # Not copied before it is joined: hundreds of kilobytes are new pages each time.
+        sound = np.ascontiguousarray(message.batch.sound, np.float32).view(np.uint8).data
         batch = message.batch
         fields: dict[str, Any] = {
             "serial": message.serial,
@@ -153,7 +161,7 @@ def encode(message: Message) -> bytes:
     else:
         fields = asdict(message)
     head = json.dumps([type(message).__name__, fields], separators=(",", ":")).encode()
-    return _LENGTHS.pack(len(head), len(sound)) + head + sound
+    return b"".join((_LENGTHS.pack(len(head), len(sound)), head, sound))
 
 
 class FrameReader:
@@ -162,7 +170,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._pending = bytearray()
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes | memoryview) -> list[Message]:
         """The messages completed by ``data``.
 
         Raises:
@@ -177,9 +185,11 @@ class FrameReader:
                 raise ValueError(f"a frame of {size} bytes")
             if len(self._pending) < size:
                 break
-            frame = bytes(self._pending[_LENGTHS.size : size])
+            with memoryview(self._pending) as frame:
+                body = _LENGTHS.size + head
+                parts = bytes(frame[_LENGTHS.size : body]), bytes(frame[body:size])
             del self._pending[:size]
-            found.append(_decode(frame[:head], frame[head:]))
+            found.append(_decode(*parts))
         return found
 
 

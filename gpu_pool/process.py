@@ -33,6 +33,10 @@ _LOG_LINES_PER_LIFE = 400
 """A worker that prints per picture would drown the log; what it prints is read all the same."""
 
 _READ_BYTES = 1 << 16
+_SEND_BYTES = 1 << 20
+"""Room for the sound of several batches, as far as the system gives it: else they go over in pieces
+while the worker waits."""
+
 _READS_AT_ONCE = 16
 """Then other workers have their turn."""
 
@@ -64,6 +68,7 @@ class WorkerProcess:
     def __init__(self, slot: int, device: str, ring: int) -> None:
         self.slot = slot
         self.line, theirs = socket.socketpair()
+        self.line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         errors, their_errors = os.pipe2(os.O_CLOEXEC)
         self.errors = errors
         try:
@@ -97,9 +102,10 @@ class WorkerProcess:
         self._half_line = b""
         self._logged = 0
 
-    def send(self, message: Message) -> None:
-        """Queue a message and send what the socket takes; ``has_unsent`` tells what is left."""
-        self._unsent += encode(message)
+    def send(self, *messages: Message) -> None:
+        """Queue messages and send what the socket takes; ``has_unsent`` tells what is left."""
+        for message in messages:
+            self._unsent += encode(message)
         self.flush()
 
     @property

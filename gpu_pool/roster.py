@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gpu_pool.contracts import AvatarRef, AvatarStanding, AvatarState, EngineNeeds
+from gpu_pool.contracts import AvatarRef, AvatarStanding, AvatarState, EngineNeeds, EngineSpec
 
 NOT_HERE = AvatarStanding(AvatarState.FAILED, "nobody asked for it")
 
@@ -98,6 +98,11 @@ class Roster:
         """What the engine of an avatar wants; None until the avatar was ready somewhere."""
         listed = self._listed.get(name)
         return None if listed is None else listed.needs
+
+    def engine(self, name: str) -> EngineSpec | None:
+        """What renders an avatar; None when nobody wants it."""
+        listed = self._listed.get(name)
+        return None if listed is None else listed.avatar.engine
 
     # --- who prepares what -------------------------------------------------------------------
 

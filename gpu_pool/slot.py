@@ -7,14 +7,13 @@ never judge a worker by a pause of the owner's own (``excuse``).
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from gpu_pool.breaker import Breaker
-from gpu_pool.contracts import SERVING, PictureRef, SlotReport, SlotState
+from gpu_pool.contracts import SERVING, TOGETHER_AT_MOST, SlotReport, SlotState
+from gpu_pool.flight import Aboard, Flight
 from gpu_pool.limits import Limits
-
-_SPEED_MEMORY = 0.3
-"""Weight of the newest batch in the measured speed: about the last five count."""
+from gpu_pool.speed import Speed, per_second
 
 _TOUCH_S = 0.5
 """A process that ends closes its line first; how it ended is known milliseconds later."""
@@ -22,24 +21,6 @@ _TOUCH_S = 0.5
 ALIVE = SERVING | {SlotState.STARTING, SlotState.ENDING}
 WAITING = frozenset({SlotState.DEAD, SlotState.PARKED})
 _PREPARING = frozenset({SlotState.STARTING, SlotState.PREPARING})
-
-
-@dataclass(slots=True)
-class Flight:
-    """A batch of an avatar at a worker.
-
-    ``dropped`` once nobody waits for it any more, ``told`` once the worker has been told;
-    ``due_at`` is when the worker is hung unless its engine goes on before.
-    """
-
-    serial: int
-    avatar: str
-    pictures: tuple[PictureRef, ...]
-    sent_at: float
-    limit_s: float
-    due_at: float
-    dropped: bool = False
-    told: bool = False
 
 
 class Slot:
@@ -50,8 +31,10 @@ class Slot:
         self.state = SlotState.DEAD
         self.flight: Flight | None = None
         self.kill_at: float | None = None
-        self.speeds: dict[str, float] = {}
-        """Avatars that the worker has ready, and the seconds that a picture of each takes."""
+        self.speeds: dict[str, Speed] = {}
+        """Avatars that the worker has ready, and how long a picture of each takes."""
+        self.together: dict[str, int] = {}
+        """The same avatars, and how many batches the engine of each draws by one pass."""
         self.given: dict[int, str] = {}
         """Avatars that the worker was told to prepare and has not answered, by serial."""
         self.preparing: int | None = None
@@ -108,9 +91,18 @@ class Slot:
             if self.state is SlotState.PREPARING:
                 self._enter(SlotState.READY, now)
 
-    def has(self, avatar: str, warm_s: float, warm_pictures: int) -> None:
-        """An avatar can be rendered; how long its warm-up batch took is the first measure."""
-        self.speeds[avatar] = warm_s / max(1, warm_pictures)
+    def has(self, avatar: str, warm: tuple[float, int], together: int) -> None:
+        """An avatar can be rendered, so many batches by one pass.
+
+        The first measure is how long its warm-up batch took: ``warm``, seconds and pictures.
+        """
+        self.speeds[avatar] = Speed.warm(warm[0] / max(1, warm[1]))
+        self.together[avatar] = min(together, TOGETHER_AT_MOST)
+
+    def forgets(self, avatar: str) -> None:
+        """An avatar is not rendered any more."""
+        self.speeds.pop(avatar, None)
+        self.together.pop(avatar, None)
 
     def heard(self, now: float) -> None:
         """Any message is a sign of life."""
@@ -127,18 +119,15 @@ class Slot:
             due = min(now + self._limits.prepare_s, latest)
             self._prepared_by = max(self._prepared_by, due)
         if self.flight is not None:
-            latest = self.flight.sent_at + self._limits.slow_s
-            due = min(now + self.flight.limit_s, latest)
-            self.flight.due_at = max(self.flight.due_at, due)
+            self.flight.steps(now, self.flight.sent_at + self._limits.slow_s)
 
-    def sent(self, serial: int, avatar: str, pictures: tuple[PictureRef, ...], now: float) -> None:
-        """A batch is on its way to the worker."""
-        limit_s = self._limit_s(avatar, len(pictures))
-        self.flight = Flight(serial, avatar, pictures, now, limit_s, now + limit_s)
+    def sent(self, batches: Sequence[Aboard], now: float) -> None:
+        """Batches are on their way to the worker, all at once."""
+        self.flight = Flight(batches, now, self._limit_s(batches))
         self._heard_at = now
         self._enter(SlotState.BUSY, now)
 
-    def answered(self, serial: int, render_s: float | None, now: float) -> Flight | None:
+    def answered(self, serial: int, render_s: float | None, now: float) -> Aboard | None:
         """The worker is through with a batch; ``render_s`` is None when it was not rendered.
 
         Returns:
@@ -146,16 +135,21 @@ class Slot:
         """
         flight = self.flight
         self.heard(now)
-        if flight is None or flight.serial != serial or self.state is not SlotState.BUSY:
+        if flight is None or serial not in flight or self.state is not SlotState.BUSY:
             return None
-        self.flight = None
-        self._enter(SlotState.READY, now)
-        if render_s is not None and not flight.dropped:
+        found = flight.answered(serial, render_s)
+        if render_s is not None and not found.dropped:
             self.breaker = self.breaker.worked()
             self._batches += 1
             self._batch_s = render_s
-            self._measured(flight.avatar, render_s / len(flight.pictures))
-        return flight
+        if flight.left:
+            latest = flight.sent_at + self._limits.slow_s
+            flight.goes_on(now, latest, self._limit_s(flight.left))
+        else:
+            self.flight = None
+            self._enter(SlotState.READY, now)
+            self._measure(flight)
+        return found
 
     def condemned(self, reason: str, now: float) -> None:
         """The worker is judged hung; it is killed at ``kill_at``."""
@@ -177,10 +171,11 @@ class Slot:
             now: monotonic seconds.
 
         Returns:
-            The batch that it still had; its pictures are nobody's now.
+            The batches that it still had; their pictures are nobody's now.
         """
         flight, self.flight = self.flight, None
-        self.speeds, self.given, self.preparing, self._rendered = {}, {}, None, ""
+        self.speeds, self.together, self.given = {}, {}, {}
+        self.preparing, self._rendered = None, ""
         word = "signal" if signalled else "exit"
         word = "hung" if self._verdict and self._was_ready else word if self._was_ready else "load"
         self._deaths[word] += 1
@@ -202,12 +197,11 @@ class Slot:
         self._prepared_by += seconds
         self._begun_at += seconds
         if self.flight is not None:
-            self.flight.sent_at += seconds
-            self.flight.due_at += seconds
+            self.flight.excuse(seconds)
 
     @property
     def judged(self) -> bool:
-        """Whether it was condemned, and its batch given to another worker then."""
+        """Whether it was condemned, and its batches given to another worker then."""
         return bool(self._verdict)
 
     # --- what to think of it ----------------------------------------------------------------
@@ -222,7 +216,9 @@ class Slot:
             return f"no sign of life for {now - self._heard_at:.1f} s"
         flight = self.flight
         if self.state is SlotState.BUSY and flight and now >= flight.due_at:
-            return f"a batch of {len(flight.pictures)} not done after {now - flight.sent_at:.1f} s"
+            what = "a batch" if len(flight.left) == 1 else f"{len(flight.left)} batches together"
+            took_s = now - flight.sent_at
+            return f"{what} of {len(flight.pictures)} not done after {took_s:.1f} s"
         return ""
 
     def next_due(self) -> float | None:
@@ -251,28 +247,34 @@ class Slot:
             last_error=self.last_error,
             batches=self._batches,
             batch_s=self._batch_s,
-            fps=_per_second(self.picture_s),
+            fps=per_second(self.picture_s),
             retry_at=self.breaker.retry_at if waits else None,
-            avatars={name: _per_second(speed) for name, speed in self.speeds.items()},
+            avatars={name: per_second(speed.channel_s) for name, speed in self.speeds.items()},
         )
 
     @property
     def picture_s(self) -> float:
         """Seconds per picture as measured last; before that of the slowest avatar."""
         newest = self.speeds.get(self._rendered)
-        return max(self.speeds.values(), default=0.0) if newest is None else newest
+        if newest is not None:
+            return newest.worker_s
+        return max((each.worker_s for each in self.speeds.values()), default=0.0)
 
-    def _measured(self, avatar: str, picture_s: float) -> None:
-        if avatar in self.speeds:  # else it was forgotten meanwhile
-            before = self.speeds[avatar]
-            self.speeds[avatar] = before + _SPEED_MEMORY * (picture_s - before)
-            self._rendered = avatar
+    def _measure(self, flight: Flight) -> None:
+        """A flight is home. Avatars that were forgotten meanwhile have no speed any more."""
+        for each in flight.measures():
+            speed = self.speeds.get(each.avatar)
+            if speed is not None:
+                speed.measured(each.worker_s, each.channel_s, flight.together)
+                self._rendered = each.avatar
 
-    def _limit_s(self, avatar: str, pictures: int) -> float:
-        picture_s = self.speeds.get(avatar, 0.0)
-        if picture_s <= 0:
-            return self._limits.first_batch_s
-        expected_s = picture_s * pictures
+    def _limit_s(self, batches: Sequence[Aboard]) -> float:
+        expected_s = 0.0
+        for each in batches:
+            speed = self.speeds.get(each.avatar)
+            if speed is None or speed.alone_s <= 0:
+                return self._limits.first_batch_s
+            expected_s += speed.alone_s * len(each.pictures)
         return max(self._limits.batch_floor_s, self._limits.batch_factor * expected_s)
 
     def _patience_s(self) -> float | None:
@@ -286,7 +288,3 @@ class Slot:
     def _enter(self, state: SlotState, now: float) -> None:
         if state is not self.state:
             self.state, self._since = state, now
-
-
-def _per_second(picture_s: float) -> float:
-    return 1 / picture_s if picture_s > 0 else 0.0

@@ -22,10 +22,11 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from gpu_pool.contracts import AvatarRefused, BatchRefused, PoolError
+from gpu_pool.contracts import TOGETHER_AT_MOST, AvatarRefused, BatchRefused, PoolError
 from gpu_pool.messages import (
     Beat,
     Begin,
@@ -41,10 +42,11 @@ from gpu_pool.messages import (
     Refused,
     Render,
     Rendered,
+    Together,
     encode,
 )
 from gpu_pool.ring import Mapping
-from gpu_pool.workbench import Workbench
+from gpu_pool.workbench import Given, Workbench
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -52,6 +54,10 @@ _OOM_SCORE = "500"
 """When memory runs out the kernel is to take a worker, not the playout."""
 
 _RECEIVE_BYTES = 1 << 18
+
+
+Order = Render | Together | Prepare | Forget
+"""What a worker does one after the other."""
 
 
 class Line:
@@ -64,9 +70,11 @@ class Line:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._reader = FrameReader()
-        self._orders: queue.SimpleQueue[Render | Prepare | Forget] = queue.SimpleQueue()
+        # One buffer for good: a new one each time is new pages each time.
+        self._received = memoryview(bytearray(_RECEIVE_BYTES))
+        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._sending = threading.Lock()
-        self._unwanted = -1
+        self._unwanted: tuple[int, ...] = ()
         self._steps = 0
 
     def begin(self) -> Begin:
@@ -80,14 +88,23 @@ class Line:
                     listener.start()
                     return message
 
-    def next_order(self) -> Render | Prepare | Forget:
+    def next_order(self) -> Order:
         """Wait for something to do."""
         return self._orders.get()
+
+    def next_renders(self, count: int) -> list[Render]:
+        """The batches that come next."""
+        renders = []
+        for _ in range(count):
+            order = self._orders.get()
+            assert isinstance(order, Render), "the pool sends nothing between them"
+            renders.append(order)
+        return renders
 
     def unwanted(self, serial: int) -> bool:
         """Whether the pool has said that nobody waits for this batch; engines ask at each step."""
         self._steps += 1
-        return self._unwanted == serial
+        return serial in self._unwanted
 
     def never_unwanted(self) -> bool:
         """The same for what nobody can call off."""
@@ -108,22 +125,25 @@ class Line:
             wait_s = max(0.0, beat_at - time.monotonic())
             if select.select([self._line], [], [], wait_s)[0]:
                 for message in self._reader.feed(self._receive()):
-                    if isinstance(message, Render | Prepare | Forget):
+                    if isinstance(message, Order):
                         self._orders.put(message)
                     elif isinstance(message, LeaveOff):
-                        self._unwanted = message.serial
+                        # The newest: it may be one of the batches that are being drawn.
+                        newest = *self._unwanted, message.serial
+                        self._unwanted = newest[-TOGETHER_AT_MOST:]
             if time.monotonic() >= beat_at:
                 beat_at = time.monotonic() + beat_s
                 self.send(Beat(self._steps))
 
-    def _receive(self) -> bytes:
+    def _receive(self) -> memoryview:
+        """What has come; holds until the next call."""
         try:
-            data = self._line.recv(_RECEIVE_BYTES)
+            size = self._line.recv_into(self._received)
         except OSError:
-            data = b""
-        if not data:
+            size = 0
+        if not size:
             os._exit(0)  # nothing to tidy up: the kernel takes memory and device back
-        return data
+        return self._received[:size]
 
 
 def work(line: Line, ring: Mapping) -> None:
@@ -139,6 +159,8 @@ def work(line: Line, ring: Mapping) -> None:
             _prepare(order, bench, line)
         elif isinstance(order, Forget):
             bench.forget(order.name)
+        elif isinstance(order, Together):
+            _render_together(line.next_renders(order.batches), bench, line)
         else:
             _render(order, bench, line)
 
@@ -167,6 +189,16 @@ def _render(order: Render, bench: Workbench, line: Line) -> None:
         line.send(Refused(serial, str(refusal)))
     else:
         line.send(Rendered(serial, render_s))
+
+
+def _render_together(orders: Sequence[Render], bench: Workbench, line: Line) -> None:
+    """Answer each batch as soon as it is through."""
+    given = [
+        Given(order.batch, order.slots, partial(line.unwanted, order.serial)) for order in orders
+    ]
+    for answer, took_s in bench.render_together(given):
+        serial = orders[answer.job].serial
+        line.send(Refused(serial, answer.refused) if answer.refused else Rendered(serial, took_s))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -8,10 +8,12 @@ Options (all optional)::
     picture_s: 0.02          time per picture; slept, or burnt with busy: true
     load_s: 1.0              time that loading takes
     batch_pictures: 8, lookback_s: 0.2, lookahead_s: 0.2
+    together: 4              batches drawn by one pass, which takes as long as the longest of them
     faults: [{fault: kill, picture: 12, task: a1, after: true, times: 1, marks: /some/folder}]
 
 A fault strikes before (``after``: behind) the picture with this index in any task or the one named;
-picture -1 is loading. ``times`` counts over all workers and lives, by files in ``marks``.
+picture -1 is loading. ``times`` counts over all workers and lives, by files in ``marks``. One with
+``together: true`` strikes only while several batches are drawn by one pass.
 
 An avatar's own options: ``prepare_s`` that preparing it takes, ``fault`` that strikes then, or the
 reason for which it is ``refused``.
@@ -19,15 +21,9 @@ reason for which it is ``refused``.
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import sys
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -35,18 +31,18 @@ from numpy.typing import NDArray
 
 from gpu_pool.contracts import (
     SOUND_RATE_HZ,
+    Answer,
     AvatarRef,
     AvatarRefused,
     Batch,
     BatchRefused,
     EngineNeeds,
+    Job,
     Json,
     Picture,
     Sound,
 )
-
-LOADING = -1
-"""Index of the "picture" before which a fault strikes while loading."""
+from gpu_pool.engines.scripted_faults import FAULTS, LOADING, Fault
 
 
 class Stamp(NamedTuple):
@@ -93,7 +89,7 @@ def read_stamp(picture: Picture) -> Stamp:
 class Simulated:
     """See the module; options that do not exist are errors."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one keyword per option
         self,
         picture_s: float = 0.0,
         busy: bool = False,
@@ -101,9 +97,10 @@ class Simulated:
         batch_pictures: int = 8,
         lookback_s: float = 0.2,
         lookahead_s: float = 0.2,
+        together: int = 1,
         faults: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self.needs = EngineNeeds(lookback_s, lookahead_s, batch_pictures)
+        self.needs = EngineNeeds(lookback_s, lookahead_s, batch_pictures, together)
         self._picture_s, self._busy, self._load_s = picture_s, busy, load_s
         self._faults = [Fault(**each) for each in faults]
 
@@ -146,17 +143,42 @@ class Simulated:
         abandoned: Callable[[], bool],
     ) -> None:
         """A flat shade per picture, and a stamp at the start of every eighth row."""
-        task = task_number(batch.key.task_id)
-        for offset, picture in enumerate(out):
-            index = batch.key.first + offset
+        for offset in range(batch.count):
             if abandoned():
                 return
-            self._strike(index, batch.key.task_id, False)
+            self._strike(batch.key.first + offset, batch.key.task_id, False)
             self._pass_time()
-            stamp = Stamp(task, index, batch.base_tick + offset, int(features[offset]))
-            picture[:] = _shade(task, index)
-            picture[::_STAMP_ROWS, :_STAMP_BYTES] = np.array(stamp, np.uint32).view(np.uint8)
-            self._strike(index, batch.key.task_id, True)
+            _draw(batch, offset, int(features[offset]), out[offset])
+            self._strike(batch.key.first + offset, batch.key.task_id, True)
+
+    def render_together(self, jobs: Sequence[Job[NDArray[np.uint32]]]) -> Iterator[Answer]:
+        """One picture of each batch after the other, in the time of one.
+
+        Yields:
+            One answer per job, the shortest batches first.
+        """
+        left = dict(enumerate(jobs))
+        for offset in range(max(job.batch.count for job in jobs)):
+            self._pass_time()
+            for number, job in list(left.items()):
+                refused = self._draw_beside(job, offset)
+                if refused is None and offset + 1 < job.batch.count:
+                    continue
+                del left[number]
+                yield Answer(number, refused or "")
+
+    def _draw_beside(self, job: Job[NDArray[np.uint32]], offset: int) -> str | None:
+        """One picture of a batch that is drawn with others; why it is refused, "" if unwanted."""
+        if job.abandoned():
+            return ""
+        index, task = job.batch.key.first + offset, job.batch.key.task_id
+        try:
+            self._strike(index, task, False, True)
+            _draw(job.batch, offset, int(job.features[offset]), job.out[offset])
+            self._strike(index, task, True, True)
+        except BatchRefused as refusal:
+            return str(refusal)
+        return None
 
     def _pass_time(self) -> None:
         if not self._busy:
@@ -166,39 +188,10 @@ class Simulated:
         while time.monotonic() < until:
             pass
 
-    def _strike(self, index: int, task_id: str, after: bool) -> None:
+    def _strike(self, index: int, task_id: str, after: bool, together: bool = False) -> None:
         for fault in self._faults:
-            if fault.is_due(index, task_id, after):
+            if (together or not fault.together) and fault.is_due(index, task_id, after):
                 FAULTS[fault.fault]()
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One scripted fault; see the module."""
-
-    fault: str
-    picture: int
-    task: str | None = None
-    after: bool = False
-    times: int | None = None
-    marks: str = ""
-
-    def is_due(self, index: int, task_id: str, after: bool) -> bool:
-        """Whether it strikes now; counts it if so."""
-        warming_up = index != LOADING and not task_id
-        if warming_up or index != self.picture or after != self.after:
-            return False
-        if self.task is not None and self.task != task_id:
-            return False
-        return self.times is None or any(self._claim(n) for n in range(self.times))
-
-    def _claim(self, number: int) -> bool:
-        mark = Path(self.marks) / f"{self.fault}-{self.picture}-{self.task}-{number}"
-        try:
-            mark.touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        return True
 
 
 def make(options: Mapping[str, Json]) -> Simulated:
@@ -207,67 +200,12 @@ def make(options: Mapping[str, Json]) -> Simulated:
     return Simulated(**given)
 
 
+def _draw(batch: Batch, offset: int, loudness: int, picture: Picture) -> None:
+    task, index = task_number(batch.key.task_id), batch.key.first + offset
+    stamp = Stamp(task, index, batch.base_tick + offset, loudness)
+    picture[:] = _shade(task, index)
+    picture[::_STAMP_ROWS, :_STAMP_BYTES] = np.array(stamp, np.uint32).view(np.uint8)
+
+
 def _shade(task: int, index: int) -> int:
     return (task + 7 * index) & 0xFF
-
-
-# --- faults ---------------------------------------------------------------------------------
-
-
-def _exit() -> None:
-    os._exit(0)  # looks like an orderly end
-
-
-def _crash() -> None:
-    ctypes.string_at(0)  # a segmentation fault
-
-
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _stop() -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
-
-
-def _raise() -> None:
-    raise RuntimeError("a scripted failure of the device")
-
-
-def _refuse() -> None:
-    raise BatchRefused("a scripted refusal")
-
-
-def _hang() -> None:
-    while True:
-        time.sleep(60)
-
-
-def _hang_with_lock() -> None:
-    """Lock a C mutex twice while holding the interpreter's lock: no other thread runs again.
-
-    Not a C sleep: that one ends at the first signal.
-    """
-    library = ctypes.PyDLL(None)
-    mutex = ctypes.create_string_buffer(64)  # all zero: PTHREAD_MUTEX_INITIALIZER
-    library.pthread_mutex_lock(mutex)
-    library.pthread_mutex_lock(mutex)
-
-
-def _flood() -> None:
-    line = "a line of a chatty library " * 4 + "\n"
-    for _ in range(40_000):  # 4 MB, 60 times what a pipe holds
-        sys.stderr.write(line)
-
-
-FAULTS: Mapping[str, Callable[[], None]] = {
-    "exit": _exit,
-    "crash": _crash,
-    "kill": _kill,
-    "stop": _stop,
-    "raise": _raise,
-    "refuse": _refuse,
-    "hang": _hang,
-    "hang_with_lock": _hang_with_lock,
-    "flood": _flood,
-}

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpu_pool.contracts import AvatarRef, Batch, Json, Picture
 from gpu_pool.engines.presenter.engine import Heard, PresenterEngine
-from gpu_pool.engines.simulated import FAULTS, LOADING, Fault
+from gpu_pool.engines.scripted_faults import FAULTS, LOADING, Fault
 
 NAME = __name__
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from gpu_pool.contracts import (
@@ -16,8 +18,9 @@ from gpu_pool.contracts import (
     PictureRef,
 )
 from gpu_pool.credits import Credits
-from gpu_pool.dispatch import Abandon, Dispatcher, Dump, Kill, Learn, Order, Send, Start
+from gpu_pool.dispatch import Dispatcher
 from gpu_pool.limits import Limits
+from gpu_pool.orders import Abandon, Dump, Kill, Learn, Order, Send, SendTogether, Start
 
 SILENCE = np.zeros(0, np.float32)
 PRESENTER = AvatarRef("presenter", "", PictureFormat(64, 36, 25))
@@ -45,11 +48,18 @@ class World:
         devices: one slot each.
         pictures: of the ring.
         limits: of the pool.
+        together: batches that the workers' engine draws by one pass.
     """
 
     def __init__(
-        self, devices: int = 2, pictures: int = 64, limits: Limits | None = None, start: float = 1e4
+        self,
+        devices: int = 2,
+        pictures: int = 64,
+        limits: Limits | None = None,
+        start: float = 1e4,
+        together: int = 1,
     ) -> None:
+        self.needs = replace(NEEDS, batches_together=together)
         self.now = start
         self.limits = limits or Limits()
         self.credits = Credits(pictures)
@@ -59,7 +69,8 @@ class World:
         """Slot -> serials of the avatars that its worker has been given."""
         self.running: set[int] = set()
         self.loaded: set[int] = set()
-        self.flying: dict[int, Send] = {}
+        self.flights: dict[int, list[Send]] = {}
+        """Slot -> the batches that its worker has not answered."""
         self.condemned: set[int] = set()
         self.orders: list[Order] = []
         self.results: list[BatchResult] = []
@@ -118,7 +129,7 @@ class World:
 
     def _prepared(self, slot: int, serial: int, picture_s: float) -> None:
         self.preparing[slot].remove(serial)
-        self.dispatcher.prepared(slot, serial, NEEDS, (picture_s * 4, 4), self.now)
+        self.dispatcher.prepared(slot, serial, self.needs, (picture_s * 4, 4), self.now)
 
     def submit(self, *batches: Batch) -> list[Order]:
         for each in batches:
@@ -126,15 +137,27 @@ class World:
         return self.step()
 
     def finish(self, slot: int, after_s: float = 0.04) -> list[Order]:
-        """A worker is through with its batch."""
+        """A worker is through with all that it has, so long after it began."""
         self.now += after_s
         self.beat()
-        order = self.flying.pop(slot)
-        self.dispatcher.done(slot, order.serial, after_s, self.now)
+        for order in self.flights.pop(slot):
+            self.dispatcher.done(slot, order.serial, after_s, self.now)
         return self.step()
 
+    def answer(self, slot: int, first: int, after_s: float = 0.04, refused: str = "") -> None:
+        """A worker is through with one batch of those that it has."""
+        (order,) = [each for each in self.flights[slot] if each.batch.key.first == first]
+        self.flights[slot].remove(order)
+        if not self.flights[slot]:
+            del self.flights[slot]
+        if refused:
+            self.dispatcher.refused(slot, order.serial, refused, self.now)
+        else:
+            self.dispatcher.done(slot, order.serial, after_s, self.now)
+        self.step()
+
     def die(self, slot: int, how: str = "killed by SIGKILL") -> list[Order]:
-        self.flying.pop(slot, None)
+        self.flights.pop(slot, None)
         for group in (self.running, self.loaded, self.condemned):
             group.discard(slot)
         self.dispatcher.ended(slot, how, True, self.now)
@@ -172,6 +195,17 @@ class World:
     def lost(self) -> list[int]:
         return [r.key.first for r in self.results if isinstance(r, BatchLost)]
 
+    @property
+    def flying(self) -> dict[int, Send]:
+        """Slot -> the first batch that its worker has not answered."""
+        return {slot: orders[0] for slot, orders in self.flights.items()}
+
+    def together(self) -> dict[int, list[int]]:
+        """Slot -> first pictures of all batches that its worker has."""
+        return {
+            slot: [each.batch.key.first for each in orders] for slot, orders in self.flights.items()
+        }
+
     def sent_to(self) -> dict[int, int]:
         """Slot -> first picture of the batch that its worker has."""
         return {slot: order.batch.key.first for slot, order in self.flying.items()}
@@ -188,16 +222,24 @@ class World:
             assert not self.preparing[slot], "two avatars for one worker"
             self.preparing[slot].append(order.serial)
         elif isinstance(order, Send):
-            assert slot in self.loaded - self.condemned, "a batch for a worker that is not ready"
-            assert slot not in self.flying, "two batches for one worker"
-            taken = {ref.slot for other in self.flying.values() for ref in other.pictures}
-            assert not taken & {ref.slot for ref in order.pictures}, "two write into one picture"
-            assert len(order.pictures) == order.batch.count
-            self.flying[slot] = order
+            self._check_flight(slot, [order])
+        elif isinstance(order, SendTogether):
+            assert 1 < len(order.batches) <= self.needs.batches_together
+            self._check_flight(slot, list(order.batches))
         elif isinstance(order, Dump):
             assert slot in self.running - self.condemned, "condemned twice"
             self.condemned.add(slot)
         elif isinstance(order, Kill):
             assert slot in self.running, "kills who is gone"
         elif isinstance(order, Abandon):
-            assert self.flying[slot].serial == order.serial
+            assert order.serial in {each.serial for each in self.flights[slot]}
+
+    def _check_flight(self, slot: int, sends: list[Send]) -> None:
+        assert slot in self.loaded - self.condemned, "a batch for a worker that is not ready"
+        assert slot not in self.flights, "more for a worker that has something to do"
+        assert {each.slot for each in sends} == {slot}
+        others = [each for orders in self.flights.values() for each in orders]
+        taken = [ref.slot for each in [*others, *sends] for ref in each.pictures]
+        assert len(taken) == len(set(taken)), "two write into one picture"
+        assert all(len(each.pictures) == each.batch.count for each in sends)
+        self.flights[slot] = sends

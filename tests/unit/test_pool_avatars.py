@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gpu_pool.contracts import AvatarState, BatchLost, SlotState
-from gpu_pool.dispatch import Learn, Send, Start, Unlearn
 from gpu_pool.limits import Limits
+from gpu_pool.orders import Learn, Send, Start, Unlearn
 from tests.doubles.pool_world import NEEDS, World, batch
 
 PREPARING, READY, FAILED = AvatarState.PREPARING, AvatarState.READY, AvatarState.FAILED

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_pool.contracts import BatchDone, BatchKey, SlotState
-from gpu_pool.dispatch import Start
 from gpu_pool.limits import Limits
+from gpu_pool.orders import Start
 from tests.doubles.pool_world import World, batch
 
 
@@ -123,7 +123,7 @@ def test_every_batch_is_answered_exactly_once_whatever_happens(
         elif kind == "free":
             world.release_all()
         world.step()
-    _settle(world)
+    settle(world)
     keys = [result.key for result in world.results]
     assert len(keys) == len(set(keys))
     assert set(keys) >= {key for key in submitted if key.epoch == epoch}
@@ -132,7 +132,7 @@ def test_every_batch_is_answered_exactly_once_whatever_happens(
     assert world.credits.free == pictures
 
 
-def _settle(world: World) -> None:
+def settle(world: World) -> None:
     """From now on all is well: everything left is rendered."""
     for _ in range(400):
         world.release_all()

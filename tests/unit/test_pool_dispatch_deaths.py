@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpu_pool.contracts import BatchLost, SlotState
-from gpu_pool.dispatch import Start
+from gpu_pool.orders import Start
 from tests.doubles.pool_world import World, batch
 from tests.unit.test_pool_dispatch import ready, state
 
@@ -99,9 +99,7 @@ def test_a_retry_is_never_shut_out_by_later_batches_that_fill_the_ring() -> None
 def test_a_refused_batch_is_lost_without_a_retry_and_the_worker_lives() -> None:
     world = ready(devices=1)
     world.submit(batch(0), batch(4))
-    serial = world.flying.pop(0).serial
-    world.dispatcher.refused(0, serial, "no face", world.now)
-    world.step()
+    world.answer(0, 0, refused="no face")
     assert world.lost == [0]
     assert world.sent_to() == {0: 4}
     assert world.credits.free == 60

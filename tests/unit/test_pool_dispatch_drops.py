@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpu_pool.dispatch import Abandon
+from gpu_pool.orders import Abandon
 from tests.doubles.pool_world import World, batch
 from tests.unit.test_pool_dispatch import ready
 

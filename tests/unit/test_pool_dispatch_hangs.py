@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpu_pool.dispatch import Dump, Kill
 from gpu_pool.limits import Limits
+from gpu_pool.orders import Dump, Kill
 from tests.doubles.pool_world import World, batch
 from tests.unit.test_pool_dispatch import ready
 

@@ -26,6 +26,7 @@ from gpu_pool.messages import (
     Refused,
     Render,
     Rendered,
+    Together,
     encode,
 )
 
@@ -43,8 +44,9 @@ MESSAGES: list[Message] = [
     Prepare(5, ANNA),
     Forget("anna"),
     LeaveOff(7),
+    Together(3),
     Preparing(5, True),
-    Prepared(5, EngineNeeds(0.2, 0.4, 8), 0.31, 8),
+    Prepared(5, EngineNeeds(0.2, 0.4, 8, 4), 0.31, 8),
     NotPrepared(6, "two faces"),
     Ready(),
     Beat(12),
@@ -65,6 +67,13 @@ def test_a_batch_arrives_with_its_sound_bit_for_bit() -> None:
     assert (render.batch.count, render.batch.avatar, render.batch.base_tick) == (25, "anna", 1050)
     assert render.batch.cues == {"gesture": "nod"}
     assert render.batch.sound.tobytes() == SOUND.tobytes()
+
+
+def test_a_batch_without_sound_arrives_too() -> None:
+    silent = replace(BATCH, sound=np.zeros(0, np.float32))
+    (render,) = FrameReader().feed(encode(Render(4, silent, (1,))))
+    assert isinstance(render, Render)
+    assert len(render.batch.sound) == 0
 
 
 @given(st.lists(st.integers(1, 3000), max_size=40))
