@@ -91,7 +91,8 @@ class Workbench:
             What its engine needs, and the seconds that a silent batch of so many pictures took.
             Once is not enough for a measure: what is set up on first use would count, so the second
             of two is taken, unless the first took so long that this hardly matters. An engine that
-            draws several together does that once, too: its shapes are set up before the air.
+            draws several together does so with every number of them, too: its shapes are set up
+            before the air.
 
         Raises:
             AvatarRefused: it can never be ready.
@@ -104,8 +105,8 @@ class Workbench:
             took_s = self._render_silence(avatar, needs, abandoned)
             if took_s < WARM_ONCE_S:
                 took_s = self._render_silence(avatar, needs, abandoned)
-            if needs.batches_together > 1:
-                self._render_silence_together(avatar, needs, abandoned)
+                for together in range(2, needs.batches_together + 1):
+                    self._render_silence_together(avatar, needs, together, abandoned)
         except BatchRefused:
             self.forget(avatar.name)
             raise
@@ -173,13 +174,17 @@ class Workbench:
         return self._run(batch, self._avatars[avatar.name], out, abandoned)
 
     def _render_silence_together(
-        self, avatar: AvatarRef, needs: EngineNeeds, abandoned: Callable[[], bool]
+        self,
+        avatar: AvatarRef,
+        needs: EngineNeeds,
+        together: int,
+        abandoned: Callable[[], bool],
     ) -> None:
         """All into the same memory: they are the same pictures."""
         batch, out = _silence(avatar, needs)
         engine = self._engines[_key(avatar.engine)]
         heard = engine.features(batch.sound, 0, batch.count, avatar.picture.fps)
-        for answer in _draw(engine, [Job(batch, heard, out, abandoned)] * needs.batches_together):
+        for answer in _draw(engine, [Job(batch, heard, out, abandoned)] * together):
             if answer.refused:
                 raise BatchRefused(answer.refused)
 

@@ -121,9 +121,9 @@ def test_batches_of_several_avatars_are_drawn_by_one_pass(bench: Any) -> None:
     assert 0 < seconds[0] <= seconds[1] <= seconds[2]
 
 
-def test_the_silent_batches_of_the_beginning_are_drawn_together_too(bench: Any) -> None:
+def test_silent_batches_of_the_beginning_are_drawn_in_every_number_together(bench: Any) -> None:
     made: Bench = bench(avatar(together=4))
-    assert Moody.passes == [4]
+    assert Moody.passes == [2, 3, 4]
     assert made.needs[0].batches_together == 4
 
 
