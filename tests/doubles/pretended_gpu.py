@@ -12,15 +12,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from unittest import mock
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
-
-from gpu_pool.engines import graphs
 
 _ARRAYS = {
     torch.uint8: np.uint8,
@@ -30,24 +28,46 @@ _ARRAYS = {
 }
 
 
+class Driven:
+    """An event, a stream, a graph: whatever is asked of it was done at once."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def record(self) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+    def wait_stream(self, _: object) -> None: ...
+
+
+class Graphs:
+    """Makes graphs and counts them; a replay leaves what lies there."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self) -> Graphs:
+        self.made += 1
+        return self
+
+    def replay(self) -> None: ...
+
+
 @contextlib.contextmanager
-def pretended_gpu() -> Iterator[list[Tensor]]:
-    """Within, ``cuda:0`` is there. Yields the results of what was recorded as a graph."""
-    recorded: list[Tensor] = []
-
-    def record(run: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], object]]:
-        recorded.append(run())
-        return recorded[-1], lambda: None
-
-    with (
-        mock.patch("torch.cuda.Event"),
-        mock.patch("torch.inference_mode", _inference_mode),
-        mock.patch.object(graphs, "record_on_cuda", record),
-        FakeTensorMode(allow_non_fake_inputs=True),
-        _Bindings(),
-        torch.no_grad(),
-    ):
-        yield recorded
+def pretended_gpu() -> Iterator[Graphs]:
+    """Within, ``cuda:0`` is there."""
+    graphs = Graphs()
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("Event", "Stream", "stream", "current_stream", "graph"):
+            patched.setattr(torch.cuda, name, Driven)
+        patched.setattr(torch.cuda, "CUDAGraph", graphs)
+        patched.setattr(torch, "inference_mode", _inference_mode)
+        with FakeTensorMode(allow_non_fake_inputs=True), _Bindings(), torch.no_grad():
+            yield graphs
 
 
 def moved(network: nn.Module, dtype: torch.dtype) -> Any:
