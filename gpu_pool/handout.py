@@ -78,7 +78,7 @@ class HandOut:
 
     def _grow(self, begun: _Begun) -> bool:
         """Add a batch to a flight, if there is room for one and one that goes with the others."""
-        entry = self._next_for(begun.slot, begun.first)
+        entry = self._next_for(begun.slot, begun)
         more = None if entry is None else self._take(begun.slot, entry)
         if more is None:
             return False
@@ -93,7 +93,7 @@ class HandOut:
         self._ledger.sent(entry)
         return Send(slot.number, entry.serial, entry.batch, pictures)
 
-    def _next_for(self, slot: Slot, beside: Entry | None = None) -> Entry | None:
+    def _next_for(self, slot: Slot, beside: _Begun | None = None) -> Entry | None:
         """The first batch that may go there, if pictures are left for it *and* all before it.
 
         Without that reserve later batches could fill the ring that the playout only empties in
@@ -112,10 +112,20 @@ class HandOut:
                 return entry
         return None
 
-    def _goes_with(self, first: Entry, other: Entry) -> bool:
-        """Whether two batches may be drawn by one pass: the same engine, and neither a suspect."""
-        engines = [self._roster.engine(each.batch.avatar) for each in (first, other)]
-        return engines[0] == engines[1] and not self._ledger.flies_alone(other)
+    def _goes_with(self, begun: _Begun, other: Entry) -> bool:
+        """Whether a batch may be drawn by one pass with those of a flight.
+
+        They are of the same engine, none is a suspect, and a task's first pictures are not held up
+        by its next ones: it goes on air as soon as they are there.
+        """
+        engines = [self._roster.engine(each.batch.avatar) for each in (begun.first, other)]
+        key = other.batch.key
+        holds_up = any(
+            (sent.batch.key.channel, sent.batch.key.task_id) == (key.channel, key.task_id)
+            and sent.batch.key.first == 0
+            for sent in begun.sends
+        )
+        return engines[0] == engines[1] and not holds_up and not self._ledger.flies_alone(other)
 
     def _others(self, slot: Slot, entry: Entry) -> bool:
         """Whether a batch that has failed here may still do so elsewhere."""

@@ -18,12 +18,13 @@ ONE = {"devices": ["cpu"], "together": 4}
 
 def of(channel: str, first: int, count: int = 8) -> Batch:
     """A batch of the task named as its channel."""
-    made = PoolStage.batch(channel, no_sound(24), first, count)
+    made = PoolStage.batch(channel, no_sound(32), first, count)
     return replace(made, key=replace(made.key, channel=channel))
 
 
-FOUR = (of("main", 0), of("main", 8, 2), of("other", 0), of("other", 8))
-"""The second one is through after two pictures of each."""
+FOUR = (of("main", 8), of("main", 16, 2), of("other", 8), of("other", 16))
+"""Of the middle of two tasks: a task's first one would not be drawn with its next ones. The second
+one is through after two pictures of each."""
 
 
 def submit(stage: PoolStage, batches: Sequence[Batch]) -> None:
@@ -72,11 +73,11 @@ def test_batches_of_two_channels_come_from_one_pass_as_soon_as_each_is_done(
 def test_a_worker_that_ends_in_the_middle_of_a_pass_costs_a_retry_of_what_was_not_done(
     tmp_path: Path, kind: str, death: str
 ) -> None:
-    faults = [fault(tmp_path, kind, 12, task="other", together=True)]
+    faults = [fault(tmp_path, kind, 20, task="other", together=True)]
     with pool_stage(tmp_path, faults=faults, **ONE) as stage:
         submit(stage, FOUR)
         attempts = assert_drawn(stage, stage.answers(4))
-        assert attempts == {("main", 0): 2, ("main", 8): 1, ("other", 0): 2, ("other", 8): 2}
+        assert attempts == {("main", 8): 2, ("main", 16): 1, ("other", 8): 2, ("other", 16): 2}
         assert stage.slot(0).deaths == {death: 1}
         stage.until(lambda: stage.ring.free == stage.ring.slots)
 
@@ -84,7 +85,7 @@ def test_a_worker_that_ends_in_the_middle_of_a_pass_costs_a_retry_of_what_was_no
 def test_a_batch_that_ends_every_worker_is_lost_and_those_drawn_with_it_come(
     tmp_path: Path,
 ) -> None:
-    faults = [{"fault": "kill", "picture": 12, "task": "other"}]
+    faults = [{"fault": "kill", "picture": 20, "task": "other"}]
     with pool_stage(tmp_path, faults=faults, **ONE) as stage:
         submit(stage, FOUR)
         results = stage.answers(4)
