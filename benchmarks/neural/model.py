@@ -1,0 +1,147 @@
+"""Networks alone: windows of sound and faces in, drawn faces out, in this process.
+
+Plain looks at a Wav2Lip face again for every picture, and in a whole chunk of LatentSync encodes
+every face twice; ours knows the loop's pictures already, as on air.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.neural.cases import Job
+from benchmarks.neural.meters import spent_s
+from benchmarks.neural.plain import LatentSyncPort, MuseTalkPort, Wav2LipPort
+from gpu_pool.engines.checkpoint import open_checkpoint
+from gpu_pool.engines.latentsync import engine as latentsync
+from gpu_pool.engines.latentsync.sampler import FRAMES, painted
+from gpu_pool.engines.musetalk import engine as musetalk
+from gpu_pool.engines.precision import dtype_of
+from gpu_pool.engines.wav2lip.network import Wav2Lip
+
+DECODED = 2
+"""Pictures, where a decoder is measured alone."""
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One thing that is timed: ``pictures`` by one call of ``run``; ``small`` is a little of it."""
+
+    title: str
+    pictures: int
+    run: Run
+    small: Run
+
+
+def passes(job: Job, way: str, whole: bool) -> Iterator[Pass]:
+    """What is timed of one way: ``plain``, or ours in a precision."""
+    torch.manual_seed(1)
+    make = {"wav2lip": _wav2lip, "musetalk": _musetalk, "latentsync": _latentsync}[job.engine]
+    yield from make(job, way, whole)
+
+
+def best_fps(job: Job, way: str, rounds: int, whole: bool) -> dict[str, float]:
+    """Pictures per second of each of its passes, the best of some rounds."""
+    found = {}
+    for each in passes(job, way, whole):
+        each.small()
+        took = []
+        for _ in range(rounds):
+            begun = spent_s(job.device)
+            each.run()
+            took.append(spent_s(job.device) - begun)
+        found[each.title] = each.pictures / min(took)
+    gc.collect()
+    if job.device != "cpu":
+        torch.cuda.empty_cache()
+    return found
+
+
+def _given(job: Job, dtype: torch.dtype, *shape: int) -> Tensor:
+    return torch.rand(*shape, device=job.device, dtype=dtype)
+
+
+def _wav2lip(job: Job, way: str, whole: bool) -> Iterator[Pass]:
+    size = int(job.name.removeprefix("wav2lip"))
+    dtype = torch.float32 if way == "plain" else dtype_of(way, job.device)
+    mel = _given(job, dtype, job.batch, 1, 80, 16)
+    faces = _given(job, dtype, job.batch, 6, size, size)
+    if way == "plain":
+        plain = Wav2LipPort(job).network
+        run: Run = lambda: plain(mel, faces)  # noqa: E731
+    else:
+        ours = Wav2Lip(open_checkpoint(job.file("weights")), job.device, dtype)
+        seen = ours.see(faces.contiguous(memory_format=torch.channels_last))
+        run = lambda: ours.draw(ours.hear(mel), seen)  # noqa: E731
+    yield Pass(f"{job.name} network, batch {job.batch}", job.batch, run, run)
+
+
+def _musetalk(job: Job, way: str, whole: bool) -> Iterator[Pass]:
+    dtype = torch.float32 if way == "plain" else dtype_of(way, job.device)
+    latents = _given(job, dtype, job.batch, 8, 32, 32)
+    heard = _given(job, dtype, job.batch, 50, 384)
+    if way == "plain":
+        plain = MuseTalkPort(job).networks
+
+        def drawn(count: int) -> object:
+            return plain.draw(list(latents[:count].split(1)), heard[:count])
+    else:
+        options = musetalk.Options(**job.options, precision=way, threads=job.threads, disk_mb=0)  # type: ignore[arg-type]
+        ours = musetalk.load_networks(options, job.device)
+        latents = latents.contiguous(memory_format=torch.channels_last)
+        step = torch.zeros(1, device=job.device)
+
+        def drawn(count: int) -> object:
+            return ours.vae.pictures(ours.unet(latents[:count], step, heard[:count]))
+
+    little = 1 if job.device == "cpu" else job.batch
+    title = f"musetalk UNet and decoder, batch {job.batch}"
+    yield Pass(title, job.batch, lambda: drawn(job.batch), lambda: drawn(little))
+
+
+def _latentsync(job: Job, way: str, whole: bool) -> Iterator[Pass]:
+    """A step and the decoder apart; the whole chunk where it is affordable."""
+    dtype = torch.float32 if way == "plain" else dtype_of(way, job.device)
+    heard, latents = _given(job, dtype, FRAMES, 50, 384), _given(job, dtype, FRAMES, 8, 32, 32)
+    if way == "plain":
+        plain = LatentSyncPort(job).networks
+        fixed = torch.cat((latents[:, :1], latents), 1).transpose(0, 1)[None]
+        faces = torch.randint(0, 255, (FRAMES, 256, 256, 3), dtype=torch.uint8).numpy()
+
+        def steps(count: int, frames: int = FRAMES) -> Tensor:
+            return plain.denoised(fixed[:, :, :frames], heard[:frames], count, 1.0)
+
+        def decoded(count: int) -> object:
+            return plain.vae.decode(latents[:count, :4])
+
+        def chunk() -> object:
+            return plain.draw(faces, heard, job.steps)
+    else:
+        options = latentsync.Options(**job.options, precision=way, threads=job.threads, disk_mb=0)  # type: ignore[arg-type]
+        ours = latentsync.load_networks(options, job.device)
+
+        def steps(count: int, frames: int = FRAMES) -> Tensor:
+            made = painted(ours.unet, latents[:frames], heard[:frames], count, 1.0)
+            assert made is not None
+            return made
+
+        def decoded(count: int) -> object:
+            return ours.vae.pictures(latents[:count, :4])
+
+        def chunk() -> object:
+            return ours.vae.pictures(steps(job.steps).to(dtype))
+
+    title = f"latentsync UNet, chunk of {FRAMES}, a step"
+    yield Pass(title, FRAMES, lambda: steps(1), lambda: steps(1))
+    yield Pass(
+        f"decoder, {DECODED} pictures", DECODED, lambda: decoded(DECODED), lambda: decoded(1)
+    )
+    if whole:
+        title = f"latentsync, chunk of {FRAMES}, {job.steps} steps, decoded"
+        yield Pass(title, FRAMES, chunk, lambda: None)
