@@ -42,11 +42,12 @@ from benchmarks.neural.model import best_fps
 from benchmarks.neural.table import Table
 from gpu_pool.engines.precision import dtype_of
 
-PICTURES_CPU = {"wav2lip96": 96, "wav2lip256": 24, "musetalk": 8, "latentsync": 16}
+PICTURES_CPU = {"wav2lip96": 96, "wav2lip256": 16, "musetalk": 8, "latentsync": 16}
 PICTURES_GPU = {"wav2lip96": 400, "wav2lip256": 400, "musetalk": 192, "latentsync": 96}
-BATCHES_CPU = {"wav2lip96": (8, 16), "wav2lip256": (8,), "musetalk": (4,), "latentsync": (16,)}
-BATCHES_GPU = {"wav2lip96": (8, 16, 64), "wav2lip256": (8, 16, 64), "musetalk": (8, 16)}
+BATCHES_CPU = {"wav2lip96": (8, 16), "wav2lip256": (8,), "musetalk": (2,), "latentsync": (16,)}
+BATCHES_GPU = {"wav2lip96": (16,), "wav2lip256": (8, 16, 64), "musetalk": (8, 16)}
 FINAL_BATCH = 8
+"""On a CPU, where the size hardly matters and one is enough."""
 
 
 def jobs(asked: argparse.Namespace, clip: Path, files: dict[str, Any]) -> Iterator[tuple[Job, int]]:
@@ -54,7 +55,7 @@ def jobs(asked: argparse.Namespace, clip: Path, files: dict[str, Any]) -> Iterat
     cpu = asked.device == "cpu"
     counts, sizes = (PICTURES_CPU, BATCHES_CPU) if cpu else (PICTURES_GPU, BATCHES_GPU)
     for name in asked.engines:
-        rounds = asked.rounds or (1 if cpu and (name in HEAVY or name == "wav2lip256") else 2)
+        rounds = asked.rounds or (2 if cpu and name == "wav2lip96" else 1)
         for batch in chunk_batches(name, asked.batches or sizes.get(name, ())):
             options = {**files[name], **asked.options}
             pictures = asked.pictures or counts[name]
@@ -64,14 +65,25 @@ def jobs(asked: argparse.Namespace, clip: Path, files: dict[str, Any]) -> Iterat
             yield job, rounds
 
 
+def finals(wanted: list[tuple[Job, int]], asked: argparse.Namespace) -> list[tuple[Job, int]]:
+    """Those whose final pictures are measured: on a CPU one of each engine, if none was asked."""
+    if asked.batches or asked.device != "cpu":
+        return wanted
+    first = {job.name: (job, rounds) for job, rounds in reversed(wanted)}
+    return [
+        (job if job.engine == "latentsync" else job.of(FINAL_BATCH), rounds)
+        for job, rounds in reversed(first.values())
+    ]
+
+
 def precisions(asked: argparse.Namespace, final: bool, name: str) -> list[str]:
-    """Ours: float32 and what is fast here; a heavy engine's final pictures by the fast one only."""
+    """Ours: float32 and what is fast here; final pictures in float32 by the smallest only."""
     if asked.precisions:
         return list(asked.precisions)
     fast = dtype_of("auto", asked.device) is not torch.float32
     if not fast:
         return ["float32"]
-    few = final and (name in HEAVY or asked.device != "cpu")
+    few = final and (name != "wav2lip96" or asked.device != "cpu")
     return ["auto"] if few else ["float32", "auto"]
 
 
@@ -125,7 +137,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=("model", "final", "scale"))
     parser.add_argument("--batches", nargs="+", type=int, help="LatentSync has its own, 16")
     parser.add_argument("--pictures", type=int, help="of a task (default: what is affordable)")
-    parser.add_argument("--rounds", type=int, help="(default: 2, of what takes long on a CPU 1)")
+    parser.add_argument("--rounds", type=int, help="(default: 1, of wav2lip96 on a CPU 2)")
     parser.add_argument("--steps", type=int, help="of LatentSync (default: 2 on a CPU, else 20)")
     parser.add_argument("--workers", type=int, default=1, help="of ours, on the same device")
     parser.add_argument("--precisions", nargs="+", choices=("float32", "auto"))
@@ -147,13 +159,8 @@ def main() -> int:
         wanted = list(jobs(asked, clip, files))
         for job, rounds in wanted if only in {None, "model"} else ():
             measure_model(job, rounds, asked, judge)
-        done = set[str]()
-        for job, rounds in wanted if only in {None, "final"} else ():
-            if job.device == "cpu" and job.name in done and not asked.batches:
-                continue  # the clock runs: one batch size is enough where none was asked for
-            done.add(job.name)
-            batch = job.batch if asked.batches or job.engine == "latentsync" else FINAL_BATCH
-            measure_final(job.of(batch).with_speech(), rounds, asked, judge)
+        for job, rounds in finals(wanted, asked) if only in {None, "final"} else ():
+            measure_final(job.with_speech(), rounds, asked, judge)
         if only in {None, "scale"} and asked.device == "cpu" and "wav2lip96" in asked.engines:
             first = next(job for job, _ in wanted if job.name == "wav2lip96")
             measure_scale(first.of(FINAL_BATCH).with_speech(), 3, judge)

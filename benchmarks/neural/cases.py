@@ -23,6 +23,7 @@ FORMAT = PictureFormat(1280, 720, 25)
 SPEECH = Path(__file__).parents[2] / "tests" / "fixtures" / "slt.opus"
 
 LOOP_PICTURES = 50
+
 MARGIN_S = 1.0
 """Sound behind the last picture that is drawn: a task does not end there."""
 
@@ -80,6 +81,14 @@ class Job:
     @property
     def end(self) -> int:
         return self.first + self.pictures
+
+    def tick(self, index: int) -> int:
+        """Where a picture stands in the loop, which goes there and back.
+
+        A short task lies about its turn: a picture of a heavy engine is waited for, where it is
+        only prepared, half as often.
+        """
+        return max(0, LOOP_PICTURES - self.pictures // 2) + index - self.first
 
     def file(self, option: str) -> Path:
         return Path(str(self.options[option]))

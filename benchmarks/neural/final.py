@@ -20,7 +20,7 @@ from gpu_pool.ring import Ring, RingReader
 from gpu_pool.windows import batch_spans, cut_sound, sound_span
 
 READY_S = 300.0
-RING_BATCHES = 6
+RING_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class OurWay:
         if not spoken:
             window[:] = 0  # what is said is heard when it is drawn, not before
         key = BatchKey("main", str(self._tasks), 0, first)
-        return Batch(key, count, "her", first, window, cues={"spoken": spoken})
+        return Batch(key, count, "her", self._job.tick(first), window, cues={"spoken": spoken})
 
     def close(self) -> None:
         self._pool.close()

@@ -6,7 +6,6 @@ every face twice; ours knows the loop's pictures already, as on air.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -57,9 +56,6 @@ def best_fps(job: Job, way: str, rounds: int, whole: bool) -> dict[str, float]:
             each.run()
             took.append(spent_s(job.device) - begun)
         found[each.title] = each.pictures / min(took)
-    gc.collect()
-    if job.device != "cpu":
-        torch.cuda.empty_cache()
     return found
 
 
@@ -105,43 +101,59 @@ def _musetalk(job: Job, way: str, whole: bool) -> Iterator[Pass]:
     yield Pass(title, job.batch, lambda: drawn(job.batch), lambda: drawn(little))
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """What LatentSync does, as far as it is timed."""
+
+    step: Run
+    frame: Run
+    """One step of one picture."""
+    decoded: Callable[[int], object]
+    whole: Run
+
+
 def _latentsync(job: Job, way: str, whole: bool) -> Iterator[Pass]:
     """A step and the decoder apart; the whole chunk where it is affordable."""
-    dtype = torch.float32 if way == "plain" else dtype_of(way, job.device)
-    heard, latents = _given(job, dtype, FRAMES, 50, 384), _given(job, dtype, FRAMES, 8, 32, 32)
-    if way == "plain":
-        plain = LatentSyncPort(job).networks
-        fixed = torch.cat((latents[:, :1], latents), 1).transpose(0, 1)[None]
-        faces = torch.randint(0, 255, (FRAMES, 256, 256, 3), dtype=torch.uint8).numpy()
-
-        def steps(count: int, frames: int = FRAMES) -> Tensor:
-            return plain.denoised(fixed[:, :, :frames], heard[:frames], count, 1.0)
-
-        def decoded(count: int) -> object:
-            return plain.vae.decode(latents[:count, :4])
-
-        def chunk() -> object:
-            return plain.draw(faces, heard, job.steps)
-    else:
-        options = latentsync.Options(**job.options, precision=way, threads=job.threads, disk_mb=0)  # type: ignore[arg-type]
-        ours = latentsync.load_networks(options, job.device)
-
-        def steps(count: int, frames: int = FRAMES) -> Tensor:
-            made = painted(ours.unet, latents[:frames], heard[:frames], count, 1.0)
-            assert made is not None
-            return made
-
-        def decoded(count: int) -> object:
-            return ours.vae.pictures(latents[:count, :4])
-
-        def chunk() -> object:
-            return ours.vae.pictures(steps(job.steps).to(dtype))
-
-    title = f"latentsync UNet, chunk of {FRAMES}, a step"
-    yield Pass(title, FRAMES, lambda: steps(1), lambda: steps(1))
-    yield Pass(
-        f"decoder, {DECODED} pictures", DECODED, lambda: decoded(DECODED), lambda: decoded(1)
-    )
+    made = _plain_chunk(job) if way == "plain" else _our_chunk(job, way)
+    few = made.frame if job.device == "cpu" else made.step
+    yield Pass(f"latentsync UNet, chunk of {FRAMES}, a step", FRAMES, made.step, few)
+    both = (lambda: made.decoded(DECODED)), (lambda: made.decoded(1))
+    yield Pass(f"decoder, {DECODED} pictures", DECODED, *both)
     if whole:
         title = f"latentsync, chunk of {FRAMES}, {job.steps} steps, decoded"
-        yield Pass(title, FRAMES, chunk, lambda: None)
+        yield Pass(title, FRAMES, made.whole, lambda: None)
+
+
+def _plain_chunk(job: Job) -> Chunk:
+    heard = _given(job, torch.float32, FRAMES, 50, 384)
+    latents = _given(job, torch.float32, FRAMES, 9, 32, 32)
+    faces = torch.randint(0, 255, (FRAMES, 256, 256, 3), dtype=torch.uint8).numpy()
+    networks, given = LatentSyncPort(job).networks, latents.transpose(0, 1)[None]
+    return Chunk(
+        lambda: networks.denoised(given, heard, 1, 1.0),
+        lambda: networks.denoised(given[:, :, :1], heard[:1], 1, 1.0),
+        lambda count: networks.vae.decode(latents[:count, :4]),
+        lambda: networks.draw(faces, heard, job.steps),
+    )
+
+
+def _our_chunk(job: Job, way: str) -> Chunk:
+    dtype = dtype_of(way, job.device)
+    heard, latents = _given(job, dtype, FRAMES, 50, 384), _given(job, dtype, FRAMES, 8, 32, 32)
+    one, time = _given(job, dtype, 1, 13, 32, 32), torch.ones(1, device=job.device)
+    networks = latentsync.load_networks(
+        latentsync.Options(**job.options, precision=way, threads=job.threads, disk_mb=0),  # type: ignore[arg-type]
+        job.device,
+    )
+
+    def drawn(count: int) -> Tensor:
+        made = painted(networks.unet, latents, heard, count, 1.0)
+        assert made is not None
+        return made.to(dtype)
+
+    return Chunk(
+        lambda: drawn(1),
+        lambda: networks.unet(one, time, heard[:1], 1),
+        lambda count: networks.vae.pictures(latents[:count, :4]),
+        lambda: networks.vae.pictures(drawn(job.steps)),
+    )

@@ -68,7 +68,7 @@ class Loop:
 
     def __init__(self, job: Job) -> None:
         self.looped = LoopedPictures(job.clip, FORMAT)
-        self.places = [self.looped.place(tick) for tick in range(job.first, job.end)]
+        self.places = [self.looped.place(job.tick(n)) for n in range(job.first, job.end)]
         frames = {
             place: np.asarray(
                 cv2.cvtColor(self.looped.picture(place), cv2.COLOR_YUV2BGR_I420), np.uint8
