@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from benchmarks.neural.cases import ENGINES, HEAVY, Job, chunk_batches, home
+from benchmarks.neural.cases import ENGINES, Job, chunk_batches, home
 from benchmarks.neural.final import Final, OurWay, once, ways
 from benchmarks.neural.goals import SCALE_GOAL, Judge
 from benchmarks.neural.meters import machine
