@@ -22,6 +22,7 @@ the worker; memory is the peak, its start included.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -46,34 +47,31 @@ PICTURES_CPU = {"wav2lip96": 96, "wav2lip256": 16, "musetalk": 8, "latentsync": 
 PICTURES_GPU = {"wav2lip96": 400, "wav2lip256": 400, "musetalk": 192, "latentsync": 96}
 BATCHES_CPU = {"wav2lip96": (8, 16), "wav2lip256": (8,), "musetalk": (2,), "latentsync": (16,)}
 BATCHES_GPU = {"wav2lip96": (16,), "wav2lip256": (8, 16, 64), "musetalk": (8, 16)}
+SCALE_ROUNDS = 2
 FINAL_BATCH = 8
 """On a CPU, where the size hardly matters and one is enough."""
 
 
-def jobs(asked: argparse.Namespace, clip: Path, files: dict[str, Any]) -> Iterator[tuple[Job, int]]:
-    """Each with the number of its rounds."""
+def jobs(asked: argparse.Namespace, clip: Path, files: dict[str, Any]) -> Iterator[Job]:
+    """Every engine in every batch size."""
     cpu = asked.device == "cpu"
     counts, sizes = (PICTURES_CPU, BATCHES_CPU) if cpu else (PICTURES_GPU, BATCHES_GPU)
     for name in asked.engines:
-        rounds = asked.rounds or (2 if cpu and name == "wav2lip96" else 1)
         for batch in chunk_batches(name, asked.batches or sizes.get(name, ())):
             options = {**files[name], **asked.options}
             pictures = asked.pictures or counts[name]
             job = Job(
                 name, asked.device, clip, options, batch, asked.steps, pictures, asked.workers
             )
-            yield job, rounds
+            yield job
 
 
-def finals(wanted: list[tuple[Job, int]], asked: argparse.Namespace) -> list[tuple[Job, int]]:
+def finals(wanted: list[Job], asked: argparse.Namespace) -> list[Job]:
     """Those whose final pictures are measured: on a CPU one of each engine, if none was asked."""
     if asked.batches or asked.device != "cpu":
         return wanted
-    first = {job.name: (job, rounds) for job, rounds in reversed(wanted)}
-    return [
-        (job if job.engine == "latentsync" else job.of(FINAL_BATCH), rounds)
-        for job, rounds in reversed(first.values())
-    ]
+    each = {job.name: job for job in wanted}.values()
+    return [job if job.engine == "latentsync" else job.of(FINAL_BATCH) for job in each]
 
 
 def precisions(asked: argparse.Namespace, final: bool, name: str) -> list[str]:
@@ -87,24 +85,25 @@ def precisions(asked: argparse.Namespace, final: bool, name: str) -> list[str]:
     return ["auto"] if few else ["float32", "auto"]
 
 
-def measure_model(job: Job, rounds: int, asked: argparse.Namespace, judge: Judge) -> None:
+def measure_model(job: Job, asked: argparse.Namespace, judge: Judge) -> None:
     torch.set_num_threads(job.threads)
     whole = asked.whole or job.device != "cpu"
     names = precisions(asked, False, job.name)
     best: dict[str, dict[str, float]] = {}
-    for _ in range(rounds):
+    for _ in range(asked.rounds):
         for way in ("plain", *names):
-            again = 2 if job.light else 1
+            again = 3 if job.light else 1
             for title, fps in best_fps(job, way, again, whole).items():
                 row = best.setdefault(title, {})
                 row[way] = max(row.get(way, 0.0), fps)
+            gc.collect()  # networks are gigabytes
     for title, row in best.items():
         judge.model(job, title, row)
 
 
-def measure_final(job: Job, rounds: int, asked: argparse.Namespace, judge: Judge) -> None:
+def measure_final(job: Job, asked: argparse.Namespace, judge: Judge) -> None:
     found: dict[str, list[Final]] = {}
-    for _ in range(rounds):
+    for _ in range(asked.rounds):
         for name, make in ways(job, precisions(asked, True, job.name)).items():
             found.setdefault(name, []).append(once(make, job))
             print(f"  {job.name} {name}: {found[name][-1]}", flush=True)
@@ -137,7 +136,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=("model", "final", "scale"))
     parser.add_argument("--batches", nargs="+", type=int, help="LatentSync has its own, 16")
     parser.add_argument("--pictures", type=int, help="of a task (default: what is affordable)")
-    parser.add_argument("--rounds", type=int, help="(default: 1, of wav2lip96 on a CPU 2)")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--steps", type=int, help="of LatentSync (default: 2 on a CPU, else 20)")
     parser.add_argument("--workers", type=int, default=1, help="of ours, on the same device")
     parser.add_argument("--precisions", nargs="+", choices=("float32", "auto"))
@@ -157,13 +156,13 @@ def main() -> int:
     judge, only = Judge(table), asked.only
     with home(asked.models, asked.engines) as (clip, files), torch.inference_mode():
         wanted = list(jobs(asked, clip, files))
-        for job, rounds in wanted if only in {None, "model"} else ():
-            measure_model(job, rounds, asked, judge)
-        for job, rounds in finals(wanted, asked) if only in {None, "final"} else ():
-            measure_final(job.with_speech(), rounds, asked, judge)
+        for job in wanted if only in {None, "model"} else ():
+            measure_model(job, asked, judge)
+        for job in finals(wanted, asked) if only in {None, "final"} else ():
+            measure_final(job.with_speech(), asked, judge)
         if only in {None, "scale"} and asked.device == "cpu" and "wav2lip96" in asked.engines:
-            first = next(job for job, _ in wanted if job.name == "wav2lip96")
-            measure_scale(first.of(FINAL_BATCH).with_speech(), 3, judge)
+            first = next(job for job in wanted if job.name == "wav2lip96")
+            measure_scale(first.of(FINAL_BATCH).with_speech(), SCALE_ROUNDS, judge)
     table.print()
     if asked.write:
         table.append(asked.write)

@@ -22,9 +22,6 @@ from gpu_pool.engines.musetalk import engine as musetalk
 from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.wav2lip.network import Wav2Lip
 
-DECODED = 2
-"""Pictures, where a decoder is measured alone."""
-
 Run = Callable[[], object]
 
 
@@ -85,20 +82,25 @@ def _musetalk(job: Job, way: str, whole: bool) -> Iterator[Pass]:
     if way == "plain":
         plain = MuseTalkPort(job).networks
 
-        def drawn(count: int) -> object:
-            return plain.draw(list(latents[:count].split(1)), heard[:count])
+        def drawn() -> object:
+            return plain.draw(list(latents.split(1)), heard)
+
+        def one() -> object:
+            return plain.unet(latents[:1], torch.tensor([0], device=job.device), heard[:1])
     else:
         options = musetalk.Options(**job.options, precision=way, threads=job.threads, disk_mb=0)  # type: ignore[arg-type]
         ours = musetalk.load_networks(options, job.device)
         latents = latents.contiguous(memory_format=torch.channels_last)
         step = torch.zeros(1, device=job.device)
 
-        def drawn(count: int) -> object:
-            return ours.vae.pictures(ours.unet(latents[:count], step, heard[:count]))
+        def drawn() -> object:
+            return ours.vae.pictures(ours.unet(latents, step, heard))
 
-    little = 1 if job.device == "cpu" else job.batch
+        def one() -> object:
+            return ours.unet(latents[:1], step, heard[:1])
+
     title = f"musetalk UNet and decoder, batch {job.batch}"
-    yield Pass(title, job.batch, lambda: drawn(job.batch), lambda: drawn(little))
+    yield Pass(title, job.batch, drawn, one if job.device == "cpu" else drawn)
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,8 @@ def _latentsync(job: Job, way: str, whole: bool) -> Iterator[Pass]:
     made = _plain_chunk(job) if way == "plain" else _our_chunk(job, way)
     few = made.frame if job.device == "cpu" else made.step
     yield Pass(f"latentsync UNet, chunk of {FRAMES}, a step", FRAMES, made.step, few)
-    both = (lambda: made.decoded(DECODED)), (lambda: made.decoded(1))
-    yield Pass(f"decoder, {DECODED} pictures", DECODED, *both)
+    decoded = 1 if job.device == "cpu" else FRAMES
+    yield Pass(f"decoder, batch {decoded}", decoded, lambda: made.decoded(decoded), lambda: None)
     if whole:
         title = f"latentsync, chunk of {FRAMES}, {job.steps} steps, decoded"
         yield Pass(title, FRAMES, made.whole, lambda: None)

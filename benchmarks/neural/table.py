@@ -12,7 +12,7 @@ from benchmarks.neural.final import Final
 
 MODEL_HEAD = ("network", "plain, float32", "ours, float32", "ours, auto", "ours / plain", "goal")
 FINAL_HEAD = (
-    *("final pictures", "a second, by the clock", "a CPU second", "ours / plain", "goal"),
+    *("final pictures", "a second by the clock", "a CPU second", "ours / plain", "goal"),
     *("first batch, s", "worker at its peak, MB", "of a GPU, MB", "J a picture"),
 )
 
