@@ -13,7 +13,7 @@ from benchmarks.neural.final import Final
 MODEL_HEAD = ("network", "plain, float32", "ours, float32", "ours, auto", "ours / plain", "goal")
 FINAL_HEAD = (
     *("final pictures", "a second by the clock", "a CPU second", "ours / plain", "goal"),
-    *("first batch, s", "worker at its peak, MB", "of a GPU, MB", "J a picture"),
+    *("first batch, s", "worker at its peak, MB (and of a GPU)", "J a picture"),
 )
 
 
@@ -45,8 +45,7 @@ class Table:
             f"{ratio:.2f}" if ratio else "",
             goal,
             f"{min(each.first_s for each in rounds):.3g}",
-            f"{max(each.memory_mb for each in rounds):.0f}",
-            f"{max(each.gpu_mb for each in rounds):.0f}",
+            _memory(rounds, job.device),
             rounds[-1].energy,
         )
         self._add(self.finals, row)
@@ -85,6 +84,11 @@ class Table:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _memory(rounds: Sequence[Final], device: str) -> str:
+    host = f"{max(each.memory_mb for each in rounds):.0f}"
+    return host if device == "cpu" else f"{host} + {max(each.gpu_mb for each in rounds):.0f}"
 
 
 def _figure(fps: float) -> str:
