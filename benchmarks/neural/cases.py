@@ -37,6 +37,9 @@ ENGINES: Mapping[str, Case] = {
 HEAVY = {"musetalk", "latentsync"}
 """A picture takes seconds on a CPU."""
 
+SLOW = {"wav2lip256", *HEAVY}
+"""What a CPU does not draw twice to warm up."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -71,7 +74,7 @@ class Job:
     @property
     def light(self) -> bool:
         """Whether drawing something twice costs next to nothing."""
-        return self.name not in HEAVY or self.device != "cpu"
+        return self.name not in SLOW or self.device != "cpu"
 
     @property
     def first(self) -> int:
