@@ -192,11 +192,11 @@ PORTS: dict[str, Any] = {
 
 def serve(line: Connection, job: Job) -> None:
     """The main of a process: a message in, the job's frames out, one by one, pickled."""
-    torch.set_num_threads(job.threads)
     cv2.setNumThreads(1)
     with torch.inference_mode():
         port: Port = PORTS[job.engine](job)
         port.prepare()
+        torch.set_num_threads(job.threads)
         line.send("ready")
         while pictures := line.recv():
             sent = 0
