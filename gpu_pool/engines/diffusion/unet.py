@@ -181,7 +181,9 @@ class UNet(nn.Module):
 
     def paint(self, sample: Tensor, shifts: Tensor, heard: Tensor, frames: int = 1) -> Tensor:
         """As ``forward``, where ``at`` and ``listen`` have been asked before."""
-        return self.replayed(sample, shifts, heard, frames)
+        last = self.conv_out.weight.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        return self.replayed(sample.contiguous(memory_format=layout), shifts, heard, frames)
 
     def _paint(self, sample: Tensor, shifts: Tensor, heard: Tensor, frames: int) -> Tensor:
         widths = [each.conv1.out_channels for each in self._resnets()]

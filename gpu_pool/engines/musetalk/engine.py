@@ -204,7 +204,6 @@ class MuseTalkEngine(
         networks = self._loaded()
         chosen = [spots[entry] for entry in filled(range(len(spots)), whole)]
         latents = torch.stack([each.opened.shown[each.index].latents for each in chosen])
-        latents = latents.contiguous(memory_format=torch.channels_last)
         heard = torch.stack([each.opened.job.features[each.index] for each in chosen])
         painted = networks.unet(latents, 0.0, heard)
         if painted.device.type == "cpu":
