@@ -48,7 +48,7 @@ PICTURES_CPU = {"wav2lip96": 64, "wav2lip256": 8, "musetalk": 8, "latentsync": 1
 PICTURES_GPU = {"wav2lip96": 400, "wav2lip256": 400, "musetalk": 192, "latentsync": 96}
 BATCHES_CPU = {"wav2lip96": (8, 16), "wav2lip256": (8,), "musetalk": (2,), "latentsync": (16,)}
 BATCHES_GPU = {"wav2lip96": (16,), "wav2lip256": (8, 16, 64), "musetalk": (8, 16)}
-SCALE_ROUNDS = 2
+SCALE_ROUNDS, SCALE_PICTURES = 3, 120
 FINAL_BATCH = 8
 """On a CPU, where the size hardly matters and one is enough."""
 
@@ -164,7 +164,8 @@ def main() -> int:
             measure_final(job.with_speech(), asked, judge)
         if only in {None, "scale"} and asked.device == "cpu" and "wav2lip96" in asked.engines:
             first = next(job for job in wanted if job.name == "wav2lip96")
-            measure_scale(first.of(FINAL_BATCH).with_speech(), SCALE_ROUNDS, judge)
+            longer = replace(first.of(FINAL_BATCH), pictures=asked.pictures or SCALE_PICTURES)
+            measure_scale(longer.with_speech(), SCALE_ROUNDS, judge)
     table.print()
     if asked.write:
         table.append(asked.write)
