@@ -162,7 +162,7 @@ class LatentSyncPort:
             filled(PlainVae(), job.file("vae"), job.device),
             filled(PlainWhisper(), job.file("whisper"), job.device, "encoder."),
             torch.from_numpy(kept().copy()).to(job.device),
-            noise().to(job.device),
+            noise(job.device),
         )
 
     def prepare(self) -> None:

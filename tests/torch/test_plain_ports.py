@@ -204,7 +204,7 @@ def test_latentsyncs_plain_port_draws_the_picture_that_ours_draws(avatar: Avatar
         filled(PlainVae(TINY), "sdvae_small"),
         plain_whisper(),
         torch.from_numpy(kept().copy()),
-        noise(),
+        noise(torch.device("cpu")),
     )
 
     def networks(options: latentsync.Options, device: str) -> latentsync.Networks:
