@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -93,6 +94,16 @@ def record_on_cuda(run: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], obje
             run()
     here.wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, pool=_memory()):
         output = run()
     return output, graph.replay
+
+
+@cache
+def _memory() -> tuple[int, int]:
+    """One pool for all recordings: their inputs lie elsewhere, their results are copied at once.
+
+    So they may be replayed in any order, one after the other, over each other's inner tensors.
+    """
+    handle: tuple[int, int] = torch.cuda.graph_pool_handle()
+    return handle

@@ -31,7 +31,7 @@ _ARRAYS = {
 class Driven:
     """An event, a stream, a graph: whatever is asked of it was done at once."""
 
-    def __init__(self, *_: object) -> None: ...
+    def __init__(self, *_: object, **__: object) -> None: ...
 
     def __enter__(self) -> None: ...
 
@@ -62,7 +62,7 @@ def pretended_gpu() -> Iterator[Graphs]:
     """Within, ``cuda:0`` is there."""
     graphs = Graphs()
     with pytest.MonkeyPatch.context() as patched:
-        for name in ("Event", "Stream", "stream", "current_stream", "graph"):
+        for name in ("Event", "Stream", "stream", "current_stream", "graph", "graph_pool_handle"):
             patched.setattr(torch.cuda, name, Driven)
         patched.setattr(torch.cuda, "CUDAGraph", graphs)
         patched.setattr(torch, "inference_mode", _inference_mode)
