@@ -79,6 +79,7 @@ class TogetherEngine(ABC, Generic[F, O, S]):
         """Settle what the options leave to the device; once it is loaded."""
         for each in replayed:
             each.enabled = wishes.graphs
+        torch.backends.cudnn.benchmark = device.type == "cuda"  # shapes are few there
         together = batches_together(wishes.batches_together, device)
         self.needs = replace(self.needs, batches_together=together)
         self._pasted_on = pastes_on(wishes.paste, wishes.conformance, device)
