@@ -287,6 +287,7 @@ def broadcast(
     looped = LoopedPictures(files, FORMAT)
     seen = explain(file, Loop(looped, CASES[name].boxes(looped)))
     if asked.keep:
+        asked.keep.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, asked.keep / f"{name}.flv")
     return Said(seen, heard_s, underruns, files)
 
