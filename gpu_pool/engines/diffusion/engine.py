@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from gpu_pool.contracts import AvatarRef
+from gpu_pool.engines.diffusion.unet import UNet
 from gpu_pool.engines.diffusion.vae import Vae
 from gpu_pool.engines.prepared import Keeping
+from gpu_pool.engines.together import O
+from gpu_pool.engines.together_engine import S, TogetherEngine, Wishes
 
 
-class Common(Protocol):
+class Common(Wishes, Protocol):
     """Options that both engines have."""
 
     @property
@@ -31,12 +34,26 @@ class Common(Protocol):
         ...
 
 
-O = TypeVar("O", bound=Common)  # noqa: E741 (options)
-N = TypeVar("N")
+class Painting(Protocol):
+    """Networks that both engines have."""
+
+    @property
+    def unet(self) -> UNet:
+        """Paints latents."""
+        ...
+
+    @property
+    def vae(self) -> Vae:
+        """Between latents and pictures."""
+        ...
+
+
+C = TypeVar("C", bound=Common)
+N = TypeVar("N", bound=Painting)
 A = TypeVar("A")
 
 
-class DiffusionEngine(Generic[O, N, A]):
+class DiffusionEngine(TogetherEngine[Tensor, O, S], Generic[C, N, A, O, S]):
     """Loading, decoding and forgetting.
 
     Args:
@@ -44,7 +61,7 @@ class DiffusionEngine(Generic[O, N, A]):
         networks: how they are come by, for a device.
     """
 
-    def __init__(self, options: O, networks: Callable[[O, str], N]) -> None:
+    def __init__(self, options: C, networks: Callable[[C, str], N]) -> None:
         self._options, self._load_networks = options, networks
         self._networks: N | None = None
         self._avatars: dict[str, A] = {}
@@ -57,7 +74,9 @@ class DiffusionEngine(Generic[O, N, A]):
         """
         cv2.setNumThreads(1)
         torch.set_num_threads(self._options.threads)
-        self._networks = self._load_networks(self._options, device)
+        self._networks = loaded = self._load_networks(self._options, device)
+        replayed = loaded.unet.replayed, loaded.vae.replayed
+        self._settle(self._options, torch.device(device), replayed)
 
     def forget(self, avatar: str) -> None:
         """Let go of a prepared avatar."""

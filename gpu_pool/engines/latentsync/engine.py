@@ -70,7 +70,6 @@ from gpu_pool.engines.photo.paste import repaint
 from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.spoken import shares
 from gpu_pool.engines.together import Opened, Pass, Spot
-from gpu_pool.engines.together_engine import TogetherEngine
 from gpu_pool.engines.transfer import chosen
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.windows import sound_span
@@ -174,10 +173,7 @@ class Chunk:
         return slice(self.number * FRAMES, (self.number + 1) * FRAMES)
 
 
-class LatentSyncEngine(
-    DiffusionEngine[Options, Networks, AlignedFace],
-    TogetherEngine[Tensor, Heard, Shown],
-):
+class LatentSyncEngine(DiffusionEngine[Options, Networks, AlignedFace, Heard, Shown]):
     """Follows the protocol ``Engine``. An avatar's ``source`` is the folder of a photo avatar.
 
     Args:
@@ -190,17 +186,6 @@ class LatentSyncEngine(
     ) -> None:
         super().__init__(options, networks)
         self.needs = EngineNeeds(LOOKBACK_S + _CHUNK_S, LOOKAHEAD_S + _CHUNK_S, FRAMES)
-
-    def load(self, device: str) -> None:
-        """Load the weights.
-
-        Raises:
-            CheckpointRefused: a file is not what it should be.
-        """
-        super().load(device)
-        networks = self._loaded()
-        replayed = networks.unet.replayed, networks.vae.replayed
-        self._settle(self._options, torch.device(device), replayed)
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.

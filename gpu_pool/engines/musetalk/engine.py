@@ -63,7 +63,6 @@ from gpu_pool.engines.portions import PassSizes, filled
 from gpu_pool.engines.precision import dtype_of
 from gpu_pool.engines.spoken import shares
 from gpu_pool.engines.together import Opened, Pass, Spot
-from gpu_pool.engines.together_engine import TogetherEngine
 from gpu_pool.engines.whisper.hearing import LOOKAHEAD_S, LOOKBACK_S, Hearing
 from gpu_pool.engines.whisper.windows import place_encoding
 from gpu_pool.windows import sound_span
@@ -120,10 +119,7 @@ def load_networks(options: Options, device: str) -> Networks:
     )
 
 
-class MuseTalkEngine(
-    DiffusionEngine[Options, Networks, MuseFace],
-    TogetherEngine[Tensor, Heard, Shown],
-):
+class MuseTalkEngine(DiffusionEngine[Options, Networks, MuseFace, Heard, Shown]):
     """Follows the protocol ``Engine``. An avatar's ``source`` is the folder of a photo avatar.
 
     Args:
@@ -136,17 +132,6 @@ class MuseTalkEngine(
     ) -> None:
         super().__init__(options, networks)
         self.needs = EngineNeeds(LOOKBACK_S, LOOKAHEAD_S, options.batch_pictures)
-
-    def load(self, device: str) -> None:
-        """Load the weights.
-
-        Raises:
-            CheckpointRefused: a file is not what it should be.
-        """
-        super().load(device)
-        networks = self._loaded()
-        replayed = networks.unet.replayed, networks.vae.replayed
-        self._settle(self._options, torch.device(device), replayed)
 
     def prepare(self, avatar: AvatarRef) -> None:
         """Read an avatar's folder for the picture's size.
