@@ -28,9 +28,9 @@ from gpu_pool.engines.pasting import (
 )
 from gpu_pool.engines.photo.box import Bgr, Box
 from gpu_pool.engines.photo.paste import Patch
-from gpu_pool.engines.wav2lip.face import to_bytes
 from gpu_pool.engines.wav2lip.levels import levels as wav2lip_levels
 from tests.oracles import recipe
+from tests.unit.test_wav2lip_face import GOLDEN, frames, pasted_as
 
 HEIGHT, WIDTH = 180, 320
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
@@ -163,11 +163,24 @@ def test_a_picture_that_nobody_wants_any_more_is_not_written() -> None:
     assert (out != pictures[1]).any()
 
 
+def predicted() -> NDArray[np.float32]:
+    coarse = recipe.uniform("w2limg/pred", (4, 96, 96, 3))[:, ::8, ::8]
+    return coarse.repeat(8, axis=1).repeat(8, axis=2).transpose(0, 3, 1, 2)
+
+
+def test_a_drawn_face_is_put_back_as_the_original_does() -> None:
+    faces = wav2lip_levels(torch.from_numpy(predicted())).permute(0, 2, 3, 1)
+    faces = faces.to(torch.uint8).numpy()
+    for index, golden in enumerate(GOLDEN["paste_frames"]):
+        pasted_as(golden, frames(2)[index], faces[index])
+
+
 def test_wav2lips_levels_are_cut_off_as_its_authors_do() -> None:
     drawn = np.asarray(recipe.image("levels", 3, 96 * 96), np.float32).reshape(1, 3, 96, 96 * 3)
     drawn = drawn / np.float32(255.3)
     own = wav2lip_levels(torch.from_numpy(drawn)).numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_array_equal(own.astype(np.uint8), to_bytes(drawn))
+    whole = (drawn.transpose(0, 2, 3, 1) * np.float32(255)).astype(np.uint8)
+    np.testing.assert_array_equal(own.astype(np.uint8), whole)
 
 
 @pytest.mark.parametrize(

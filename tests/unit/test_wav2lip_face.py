@@ -19,10 +19,9 @@ from gpu_pool.engines.wav2lip.face import (
     overwrite,
     smoothed,
     to_and_fro,
-    to_bytes,
 )
 from gpu_pool.engines.wav2lip.mel import BINS, COLUMNS
-from tests.oracles.recipe import image, uniform
+from tests.oracles.recipe import image
 
 GOLDEN = np.load(
     Path(__file__).parents[1] / "fixtures" / "conformance" / "wav2lip_image_pipeline.npz"
@@ -51,17 +50,6 @@ def test_the_network_is_given_the_originals_input() -> None:
     assert np.abs(own - golden).max() <= RESAMPLER
     assert not own[:, 48:, :, :3].any()
     assert GOLDEN["datagen_mel_shape"].tolist() == [count, BINS, COLUMNS, 1]
-
-
-def predicted() -> NDArray[np.float32]:
-    coarse = uniform("w2limg/pred", (4, 96, 96, 3))[:, ::8, ::8]
-    return coarse.repeat(8, axis=1).repeat(8, axis=2).transpose(0, 3, 1, 2)
-
-
-def test_a_drawn_face_is_put_back_as_the_original_does() -> None:
-    faces = to_bytes(predicted())
-    for index, golden in enumerate(GOLDEN["paste_frames"]):
-        pasted_as(golden, frames(2)[index], faces[index])
 
 
 def test_the_live_service_puts_a_face_back_likewise() -> None:

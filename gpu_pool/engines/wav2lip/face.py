@@ -49,11 +49,6 @@ def network_faces(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate((masked, faces), axis=3).transpose(0, 3, 1, 2)
 
 
-def to_bytes(drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Drawn faces (n, 3, size, size) of 0 to 1 to (n, size, size, 3), cut off and not rounded."""
-    return (drawn.transpose(0, 2, 3, 1) * np.float32(255)).astype(np.uint8)
-
-
 def overwrite(frame: Bgr, box: Box, face: Bgr) -> None:
     """Put a drawn face into its box, with hard edges, as the authors do."""
     how = cv2.INTER_LINEAR
