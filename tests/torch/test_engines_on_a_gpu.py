@@ -38,6 +38,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def real_weights() -> None:
+    """Kept for all tests: they must not be made first where tensors pretend."""
+    recipe_networks.whisper_file()
+
+
 def hearing(first: bool) -> Hearing:
     whisper = recipe_networks.whisper(recipe_networks.whisper_file())
     return Hearing(moved(whisper, HALF), first)
