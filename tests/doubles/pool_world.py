@@ -85,6 +85,21 @@ class World:
         self.results += self.dispatcher.take_results()
         return orders
 
+    def happens(self, kind: str, slot: int, seconds: float) -> None:
+        """One event of a script, where it can be; ``step`` is what comes of it."""
+        if kind == "finish" and slot in self.flights and slot not in self.condemned:
+            self.finish(slot)
+        elif kind == "die" and slot in self.running:
+            self.die(slot)
+        elif kind == "load" and slot in self.running - self.loaded - self.condemned:
+            self.load(slot)
+        elif kind == "pass":
+            self.now += seconds
+        elif kind == "beat":
+            self.beat()
+        elif kind == "free":
+            self.release_all()
+
     def wait(self) -> list[Order]:
         """To the next moment at which something is due."""
         due = self.dispatcher.next_due()

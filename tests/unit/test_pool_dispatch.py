@@ -107,21 +107,11 @@ def test_every_batch_is_answered_exactly_once_whatever_happens(
             each = batch(4 * len(submitted), epoch=epoch)
             if world.dispatcher.ledger.add(each):
                 submitted.append(each.key)
-        elif kind == "finish" and slot in world.flying and slot not in world.condemned:
-            world.finish(slot)
-        elif kind == "die" and slot in world.running:
-            world.die(slot)
-        elif kind == "load" and slot in world.running - world.loaded - world.condemned:
-            world.load(slot)
-        elif kind == "pass":
-            world.now += seconds
-        elif kind == "beat":
-            world.beat()
         elif kind == "bump":
             epoch += 1
             world.dispatcher.bump("main", epoch)
-        elif kind == "free":
-            world.release_all()
+        else:
+            world.happens(kind, slot, seconds)
         world.step()
     settle(world)
     keys = [result.key for result in world.results]
